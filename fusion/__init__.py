@@ -1,0 +1,1 @@
+"""What Melalog decides: questionnaire, evidence, policy, wording. No I/O but the hosted model's port."""

@@ -1,0 +1,98 @@
+"""The hosted model's port and its adapter to any OpenAI-compatible server."""
+
+import asyncio
+from typing import Any, Protocol, cast
+
+import openai
+
+from fusion.prompt import HostedAnswer, UnusableAnswer, messages, parse
+from fusion.rules import Decision
+
+REPAIR_NEEDS_S = 2.0
+MAX_TOKENS = 500
+
+
+class HostedFailure(RuntimeError):  # noqa: N818
+    """The hosted model did not give a usable answer in time; `reason` is a fixed word for the log."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Explainer(Protocol):
+    """Writes the explanation of a decision that is already made."""
+
+    model: str
+
+    async def explain(self, decision: Decision, within_s: float) -> HostedAnswer:
+        """Raises HostedFailure; never takes longer than `within_s` seconds."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        ...
+
+
+class OpenAIExplainer:
+    """Llama 3.3 by default, at whatever host the settings name. Hosts retire models: that is `model_not_found`."""
+
+    def __init__(self, base_url: str, api_key: str, model: str) -> None:
+        self.model = model
+        # The deadline and the one repair are ours: the SDK's retries would multiply them.
+        self._client = openai.AsyncOpenAI(base_url=base_url, api_key=api_key, max_retries=0)
+
+    async def explain(self, decision: Decision, within_s: float) -> HostedAnswer:
+        """One call, and one repair if it is worth it and two seconds are left."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + within_s
+        chat = messages(decision)
+        try:
+            async with asyncio.timeout_at(end):
+                text = await self._ask(chat)
+                try:
+                    return parse(text, decision)
+                except UnusableAnswer as error:
+                    if end - loop.time() < REPAIR_NEEDS_S:
+                        raise
+                    repair = {"role": "user", "content": f"That answer cannot be used: {error}. Send the JSON again."}
+                    return parse(await self._ask([*chat, {"role": "assistant", "content": text[:2000]}, repair]), decision)
+        except UnusableAnswer as error:
+            raise HostedFailure("unusable_answer") from error
+        except TimeoutError as error:
+            raise HostedFailure("timeout") from error
+        except openai.APIError as error:
+            raise HostedFailure(_reason(error)) from error
+        except (ValueError, LookupError, TypeError, AttributeError) as error:  # a body that is no chat completion
+            raise HostedFailure("garbage") from error
+
+    async def _ask(self, chat: list[dict[str, str]]) -> str:
+        answer = await self._client.chat.completions.create(
+            model=self.model,
+            messages=cast("Any", chat),
+            temperature=0.2,
+            max_tokens=MAX_TOKENS,
+            response_format={"type": "json_object"},
+        )
+        choice = answer.choices[0]
+        if choice.finish_reason == "length":
+            raise UnusableAnswer("it was cut off at the length limit")
+        return choice.message.content or ""
+
+    async def close(self) -> None:
+        """Close the connection pool."""
+        await self._client.close()
+
+
+def _reason(error: openai.APIError) -> str:
+    """A fixed word per kind of failure: upstream text goes nowhere."""
+    kinds: tuple[tuple[type[openai.APIError], str], ...] = (
+        (openai.APITimeoutError, "timeout"),
+        (openai.AuthenticationError, "unauthorized"),
+        (openai.PermissionDeniedError, "unauthorized"),
+        (openai.NotFoundError, "model_not_found"),
+        (openai.RateLimitError, "rate_limited"),
+        (openai.InternalServerError, "server_error"),
+        (openai.APIConnectionError, "connection"),
+    )
+    return next((word for kind, word in kinds if isinstance(error, kind)), "refused")

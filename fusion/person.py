@@ -1,0 +1,87 @@
+"""What is known of the person, as log-odds: age and sex, and the eight risk factors.
+
+Relative risks are given against the lowest-risk group, so each is divided by its population mean
+(EVIDENCE 3.6 rule 1); factors that overlap share a cluster and count once, by their maximum (rule 5);
+the sum is shrunk and capped, because a naive product of all eight is 951 times (rule 4).
+"""
+
+import json
+import math
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from fusion.questionnaire import Answers, Questionnaire
+
+SHRINK_AGE = 0.5
+"""Judgement: incidence is per person-year, and older people also show more harmless lesions."""
+SHRINK_FACTORS = 0.5
+"""Judgement within the .3 to .6 of EVIDENCE 3.6 rule 4."""
+CAP_UP, CAP_DOWN = math.log(4), math.log(0.5)
+
+
+@dataclass(frozen=True)
+class Factor:
+    """One answered question and its centred, unshrunk likelihood ratio."""
+
+    id: str
+    answer: str
+    cluster: str
+    likelihood_ratio: float
+    source: str
+
+
+@dataclass(frozen=True)
+class PersonEvidence:
+    """Log-odds of age and sex, of the answers before the cap, and what the cap takes back."""
+
+    age_sex: float
+    person: float
+    cap: float
+    factors: tuple[Factor, ...]
+
+    @property
+    def likelihood_ratio(self) -> float:
+        """What the answers are worth together, cap applied (age and sex apart)."""
+        return math.exp(self.person + self.cap)
+
+
+@cache
+def _incidence() -> dict[str, Any]:
+    table: dict[str, Any] = json.loads(files("fusion").joinpath("incidence.json").read_text())
+    return table
+
+
+def age_sex_log_odds(age: int | None, sex: str | None) -> float:
+    """Half the log of incidence at this age and sex over the mean; 0 when both are unknown.
+
+    Under 20 counts as 20 to 24: there is no figure, and a child's lesion must not be waved through.
+    """
+    table = _incidence()
+    if age is None:
+        rate = table["all_ages"].get(sex, table["mean"])
+    else:
+        bands = table["bands"]
+        band = next((band for band in reversed(bands) if age >= band["from"]), bands[0])
+        rate = band[sex or "all"]
+    return SHRINK_AGE * math.log(rate / table["mean"])
+
+
+def evaluate(answers: Answers, questionnaire: Questionnaire) -> PersonEvidence:
+    """Weigh the answers. Unanswered questions take no part at all."""
+    factors = []
+    for question in questionnaire.questions:
+        answer = answers.factors.get(question.id)
+        if answer is None or question.evidence is None:
+            continue
+        known = question.evidence
+        mean = known.prevalence * known.relative_risk + 1 - known.prevalence
+        ratio = (known.relative_risk if answer == "yes" else 1.0) / mean
+        factors.append(Factor(question.id, answer, known.cluster, ratio, known.source))
+    clusters: dict[str, float] = {}
+    for factor in factors:
+        clusters[factor.cluster] = max(clusters.get(factor.cluster, 0.0), factor.likelihood_ratio)
+    person = SHRINK_FACTORS * sum(math.log(ratio) for ratio in clusters.values())
+    capped = min(max(person, CAP_DOWN), CAP_UP)
+    return PersonEvidence(age_sex_log_odds(answers.age, answers.sex), person, capped - person, tuple(factors))

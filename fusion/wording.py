@@ -1,0 +1,91 @@
+"""Every sentence a person reads, in one place and in plain words. Never "all clear" (EVIDENCE 4)."""
+
+from collections.abc import Sequence
+
+from fusion.person import Factor
+from fusion.policy import Level
+
+DISCLAIMER = (
+    "Melalog is research software, not a medical device. It does not diagnose and can miss a melanoma. "
+    "If a spot worries you, changes or bleeds, show it to a doctor whatever this answer says."
+)
+
+HEADLINES: dict[Level, str] = {
+    "low": "No strong warning sign was found",
+    "moderate": "This spot should be looked at",
+    "high": "Show this spot to a doctor soon",
+}
+
+ADVICE: dict[Level, str] = {
+    "low": (
+        "A picture cannot rule out melanoma. Look at the spot again every month, and see a doctor if it changes in "
+        "size, shape or colour, bleeds, or looks unlike your other moles."
+    ),
+    "moderate": (
+        "Have a doctor look at this spot within the next few weeks. Go sooner if it changes, grows or bleeds."
+    ),
+    "high": (
+        "Ask your doctor or a skin specialist for an appointment within two weeks, and say that a spot was "
+        "rated as high risk. This is not a diagnosis: many spots rated high turn out to be harmless."
+    ),
+}
+
+RAISED_BY = {
+    "prior_melanoma": "You have had a melanoma before, so no spot is rated low.",
+    "no_classifier": "The picture could not be judged by the main model, so the spot is not rated low.",
+    "poor_picture": "The picture is not good enough to rate the spot low; a sharper, better lit one may help.",
+}
+
+FACTORS = {
+    "prior_melanoma": "an earlier melanoma",
+    "prior_skin_cancer": "an earlier skin cancer",
+    "many_moles": "many moles",
+    "family_skin_cancer": "skin cancer in the family",
+    "fair_skin": "fair skin",
+    "sunburns": "bad sunburns",
+    "parkinsons": "Parkinson's disease",
+    "weak_immune_system": "a weakened immune system",
+}
+
+QUESTIONS: dict[Level, tuple[str, ...]] = {
+    "low": ("How often should I have my skin checked?",),
+    "moderate": ("Does this spot need to be examined with a dermatoscope?", "When should it be checked again?"),
+    "high": ("Should this spot be removed and examined?", "How soon can a specialist look at it?"),
+}
+
+
+def percent(p: float) -> str:
+    """A probability as a person reads it: "less than 0.1 %", "0.4 %", "3.1 %", "38 %"."""
+    if p < 0.001:  # noqa: PLR2004
+        return "less than 0.1 %"
+    return f"{p * 100:.0f} %" if p >= 0.1 else f"{p * 100:.1f} %"  # noqa: PLR2004
+
+
+def reasons(
+    picture: float, age_sex: float, factors: Sequence[Factor], raised_by: Sequence[str], judged: str
+) -> tuple[str, ...]:
+    """Why, most telling first. `judged` names what judged the picture: classifier, vlm or nothing."""
+    told = [RAISED_BY[name] for name in raised_by]
+    if judged == "nothing":
+        told.append("No model could judge the picture.")
+    elif picture > 0.1:  # noqa: PLR2004
+        told.append("The picture looks more like melanoma than the average spot.")
+    elif picture < -0.1:  # noqa: PLR2004
+        told.append("The picture looks less like melanoma than the average spot.")
+    else:
+        told.append("The picture says little either way.")
+    if age_sex > 0.1:  # noqa: PLR2004
+        told.append("Melanoma is more frequent than average at this age and sex.")
+    yes = [FACTORS[factor.id] for factor in factors if factor.answer == "yes" and factor.likelihood_ratio > 1]
+    if yes:
+        told.append(f"These answers raise the risk: {', '.join(yes)}.")
+    return tuple(told)
+
+
+def explanation(melanoma: float, interval: tuple[float, float], malignant: float, told: Sequence[str]) -> str:
+    """The explanation when no hosted model writes one."""
+    low, high = (percent(bound) for bound in interval)
+    return (
+        f"Among people and spots like this, about {percent(melanoma)} are melanoma (likely between {low} and {high}), "
+        f"and about {percent(malignant)} are some skin cancer. " + " ".join(told)
+    )

@@ -1,0 +1,1 @@
+"""The lesion classifier: from labelled pictures to a calibrated artifact."""

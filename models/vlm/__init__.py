@@ -1,0 +1,1 @@
+"""The vision-language model: what its Yes and No are worth."""

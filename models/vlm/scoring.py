@@ -1,0 +1,79 @@
+"""From the first token's raw logprobs to a verdict. Pure; used by every engine and by evaluation.
+
+The first system of this kind took the largest softmax after temperature and top-p for a confidence (nearly always
+1.0) and looked for "no" inside words. Here whole tokens are compared, and the raw distribution is summed.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Answer = Literal["Yes", "No", "Unsure"]
+
+MIN_MASS = 0.5
+"""Judgement (EVIDENCE 5): below this the model was mostly saying something else."""
+UNSURE_BAND = 0.1
+"""`p_yes` within this of one half is Unsure."""
+_SPACES = " \t\n\u0120\u2581"
+"""Plain white space, and the marks byte-pair and sentencepiece tokenizers put for a space."""
+
+
+class UnusableDistribution(ValueError):  # noqa: N818
+    """The logprobs cannot be a raw distribution over next tokens; the message says why."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Raw scores of one question. `None` where the model never offered that answer."""
+
+    answer: Answer
+    confidence: float | None
+    p_yes: float | None
+    logprob_yes: float | None
+    logprob_no: float | None
+    answer_mass: float
+
+
+def score(top: Iterable[tuple[str, float]]) -> Verdict:
+    """Score (token, raw logprob) pairs of the first answer position.
+
+    An answer that is missing from the list has at most the probability of the least token listed, and at
+    most what the list leaves over; that bound is taken for it, so that confidence is never overstated.
+    Raises UnusableDistribution for an empty list, logprobs that are no logprobs, or masses over 1.
+    """
+    listed = _checked(top)
+    yes = _mass(listed, "yes")
+    no = _mass(listed, "no")
+    mass = yes + no
+    if mass == 0:
+        return Verdict("Unsure", None, None, None, None, 0.0)
+    bound = min(min(listed.values()), max(1 - sum(listed.values()), 0.0))
+    p_yes = (yes or bound) / ((yes or bound) + (no or bound))
+    answer: Answer = "Yes" if p_yes > 0.5 else "No"  # noqa: PLR2004
+    if mass < MIN_MASS or abs(p_yes - 0.5) < UNSURE_BAND:
+        answer = "Unsure"
+    confidence = None if answer == "Unsure" else max(p_yes, 1 - p_yes)
+    return Verdict(answer, confidence, p_yes, _log(yes), _log(no), min(mass, 1.0))
+
+
+def _checked(top: Iterable[tuple[str, float]]) -> dict[str, float]:
+    listed: dict[str, float] = {}
+    for token, logprob in top:
+        if not math.isfinite(logprob) or logprob > 1e-3:  # noqa: PLR2004
+            raise UnusableDistribution("a logprob is not finite or above zero")
+        listed[token] = listed.get(token, 0.0) + math.exp(logprob)
+    if not listed:
+        raise UnusableDistribution("no logprobs were returned")
+    if sum(listed.values()) > 1.01:  # noqa: PLR2004
+        raise UnusableDistribution("the probabilities sum to more than one")
+    return listed
+
+
+def _mass(listed: Mapping[str, float], word: str) -> float:
+    """Probability of all tokens that are this word, whatever their case and leading space."""
+    return sum(p for token, p in listed.items() if token.strip(_SPACES).casefold() == word)
+
+
+def _log(p: float) -> float | None:
+    return math.log(p) if p > 0 else None

@@ -1,0 +1,1 @@
+"""How it is served: one package per bento, and what they share."""

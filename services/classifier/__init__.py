@@ -1,0 +1,1 @@
+"""The classifier service: a picture in, calibrated findings out."""

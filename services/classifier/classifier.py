@@ -1,0 +1,95 @@
+"""The classifier's core: decode, judge the picture, prepare, score. No HTTP, no BentoML."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.classifier.artifact import Artifact
+from models.classifier.preprocess import prepare
+from services.classifier import heatmap, quality
+from services.classifier.batcher import Batcher
+from services.classifier.engine import Engine, Scores
+from services.common import images
+from services.common.deadline import Deadline
+from services.common.errors import Overloaded
+from services.contracts import ClassifyResponse, ModelInfo, PictureFinding
+
+MODEL_FILE = "model.onnx"
+MAX_BATCH = 8
+MAX_WAITING = 64
+OVERSAMPLING = 2
+"""Decode to at least this many times the network's input: enough for a clean resize, no more."""
+PHOTOGRAPH = 0.5
+
+
+class Classifier:
+    """One released artifact, answering."""
+
+    def __init__(self, artifact: Artifact, engine: Engine, decoders: int) -> None:
+        self.manifest, self.engine = artifact.manifest, engine
+        self.variant = self.manifest.files[MODEL_FILE]
+        self.model = ModelInfo(name=self.manifest.name, version=self.manifest.version, sha256=self.variant.sha256)
+        self._batcher = Batcher(engine, MAX_BATCH, MAX_WAITING)
+        self._decoders = ThreadPoolExecutor(decoders, "decode")
+        self._decoding = 0
+        self._warm = False
+
+    def warm_up(self) -> None:
+        """One batch of each size that will be met, so that the first caller does not wait for it."""
+        size = self.manifest.input.size
+        for n in (1, MAX_BATCH):
+            self.engine.run(np.zeros((n, size, size, 3), np.uint8))
+        self._warm = True
+
+    @property
+    def ready(self) -> bool:
+        """Model loaded and warmed."""
+        return self._warm
+
+    async def classify(self, data: bytes, deadline: Deadline, *, with_heatmap: bool) -> ClassifyResponse:
+        """Raises UnsupportedPicture, UnreadablePicture, Overloaded, and TimeoutError past the deadline."""
+        if self._decoding >= MAX_WAITING:
+            raise Overloaded("Too many pictures are waiting; try again in a moment.")
+        self._decoding += 1
+        try:
+            loop = asyncio.get_running_loop()
+            async with asyncio.timeout(deadline.left()):
+                prepared, picture = await loop.run_in_executor(self._decoders, self._prepare, data)
+        finally:
+            self._decoding -= 1
+        scores = await self._batcher.score(prepared, deadline)
+        return self._answer(scores, picture, with_heatmap=with_heatmap)
+
+    def _prepare(self, data: bytes) -> tuple[NDArray[np.uint8], PictureFinding]:
+        wanted = self.manifest.input
+        decoded = images.decode(data, wanted.size * OVERSAMPLING)
+        return prepare(decoded, wanted.size, wanted.geometry, wanted.resample), quality.judge(decoded)
+
+    def _answer(self, scores: Scores, picture: PictureFinding, *, with_heatmap: bool) -> ClassifyResponse:
+        manifest, threshold = self.manifest, self.variant.thresholds.get("sensitivity_95")
+        limit = manifest.ood_threshold
+        photograph = scores.photograph
+        return ClassifyResponse(
+            melanoma=scores.melanoma,
+            malignant=max(scores.malignant, scores.melanoma),
+            classes=dict(zip(manifest.classes, map(float, scores.classes), strict=True)),
+            in_distribution=None if limit is None else scores.ood <= limit,
+            heatmap=heatmap.png(scores.heatmap) if with_heatmap else None,
+            model=self.model,
+            picture=picture,
+            modality=None if photograph is None else "photograph" if photograph >= PHOTOGRAPH else "dermoscopy",
+            logit=scores.logit,
+            logit_sd=manifest.calibration.logit_sd,
+            prevalence=manifest.calibration.prevalence,
+            malignant_prevalence=manifest.calibration.malignant_prevalence,
+            threshold_95=threshold.value if threshold else None,
+            specificity_95=threshold.specificity if threshold else None,
+            ood_score=scores.ood,
+        )
+
+    def close(self) -> None:
+        """Stop the threads."""
+        self._decoders.shutdown(wait=False, cancel_futures=True)
+        self._batcher.close()

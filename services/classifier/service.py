@@ -1,0 +1,64 @@
+"""The classifier bento: `POST /v1/classify` takes a picture's bytes."""
+
+from pathlib import Path
+
+import bentoml
+import structlog
+from starlette.requests import Request
+
+from models.classifier.artifact import RELEASED, Artifact
+from services.classifier.classifier import MODEL_FILE, Classifier
+from services.classifier.engine import OnnxEngine
+from services.common import app as common
+from services.common import body, problems, telemetry
+from services.common.cores import usable_cores
+from services.common.deadline import Deadline
+from services.common.serving import options
+from services.common.settings import Settings
+from services.contracts import ClassifyResponse
+
+telemetry.configure("classifier")
+settings = Settings()
+app = common.create("Melalog classifier", "Calibrated findings on one picture of a skin lesion.")
+
+
+@app.post("/v1/classify", response_model=ClassifyResponse, responses=problems.RESPONSES)
+async def classify(request: Request, *, heatmap: bool = False) -> ClassifyResponse:
+    """Classify the picture in the body (JPEG, PNG, WebP or HEIC)."""
+    deadline = Deadline.from_headers(request.headers, settings.deadline_s)
+    data = await body.read(request, settings.max_picture_bytes)
+    core: Classifier = app.state.classifier
+    return await core.classify(data, deadline, with_heatmap=heatmap)
+
+
+@app.get("/v1/model")
+async def model() -> dict[str, object]:
+    """The model that is deployed, with its measured figures."""
+    core: Classifier = app.state.classifier
+    return {**core.model.model_dump(), "metrics": {k: v.model_dump() for k, v in core.variant.metrics.items()}}
+
+
+@bentoml.service(**options("classifier"))
+@bentoml.asgi_app(common.Edge(app, settings.max_body_bytes))
+class ClassifierService:
+    """Loads the artifact, refuses a tampered one, and is ready once it is warm."""
+
+    def __init__(self) -> None:
+        artifact = Artifact.load(Path(settings.classifier_artifact) if settings.classifier_artifact else RELEASED)
+        threads = settings.threads or usable_cores()
+        engine = OnnxEngine(artifact.folder / MODEL_FILE, threads)
+        self.core = app.state.classifier = Classifier(artifact, engine, decoders=threads)
+        self.core.warm_up()
+        info = self.core.model
+        structlog.get_logger().info(
+            "model loaded", model=info.name, version=info.version, sha256=info.sha256, engine=engine.name, threads=threads
+        )
+
+    def __is_ready__(self) -> bool:
+        """For BentoML's /readyz: this model, no other service."""
+        return self.core.ready
+
+    @bentoml.on_shutdown
+    def close(self) -> None:
+        """Let go of the threads."""
+        self.core.close()

@@ -1,0 +1,74 @@
+"""What can go wrong with a request, in the domain's words. HTTP is `problems.py`'s business.
+
+MelalogError
+├── BadRequest              the request cannot be read: not multipart, broken JSON, no picture
+├── NotAcceptable           no representation the client asked for
+├── BodyTooLarge            more bytes than the cap
+├── UnsupportedPicture      bytes that are none of the four formats
+├── InvalidInput            read, but not usable; names the fields
+│   └── UnreadablePicture   empty, truncated, undecodable, too many pixels, too small
+├── Overloaded              shed before any work was done
+└── NoPictureEvidence       neither image service could answer
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class FieldError:
+    """What is wrong with one field, in words for the person who sent it."""
+
+    field: str
+    message: str
+
+
+class MelalogError(Exception):
+    """Root of the tree. `detail` is written for the client and never holds upstream text."""
+
+    def __init__(self, detail: str, *errors: FieldError) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.errors = errors
+
+
+class BadRequest(MelalogError):  # noqa: N818  (the tree reads as the contract's table does)
+    """The request cannot be read."""
+
+
+class NotAcceptable(MelalogError):  # noqa: N818
+    """No representation the client asked for."""
+
+
+class BodyTooLarge(MelalogError):  # noqa: N818
+    """More bytes than the cap; reading stopped there."""
+
+
+class UnsupportedPicture(MelalogError):  # noqa: N818
+    """Bytes that are none of JPEG, PNG, WebP and HEIC."""
+
+
+class InvalidInput(MelalogError):  # noqa: N818
+    """Well-formed, but not usable."""
+
+
+class UnreadablePicture(InvalidInput):
+    """A picture of a known format that cannot be used."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, FieldError("image", message))
+
+
+class RetryLater(MelalogError):  # noqa: N818
+    """The same request may succeed in a moment."""
+
+    def __init__(self, detail: str, retry_after_s: int = 1) -> None:
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
+
+
+class Overloaded(RetryLater):
+    """Shed before any work was done."""
+
+
+class NoPictureEvidence(RetryLater):
+    """Neither image service could answer: there is nothing honest to say."""

@@ -1,0 +1,67 @@
+"""Bytes of a picture, from sniffing to an upright RGB picture. The only place where pictures are decoded."""
+
+import io
+from math import ceil
+
+import numpy as np
+import pillow_heif
+from PIL import Image, ImageOps
+
+from services.common.errors import UnreadablePicture
+from services.common.sniff import sniff
+
+MAX_PIXELS = 50_000_000
+MIN_SIDE = 32
+
+pillow_heif.register_heif_opener(thumbnails=False)
+# Our own limit is checked on the header, before a pixel is decoded; Pillow's would only warn.
+Image.MAX_IMAGE_PIXELS = None
+
+
+def decode(data: bytes, enough: int) -> Image.Image:
+    """Decode to upright RGB without metadata; first frame of an animation.
+
+    A big JPEG is decoded at the smallest scale whose shorter side still has `enough` pixels: decoding
+    outweighs inference. Raises UnsupportedPicture for other formats and UnreadablePicture for a picture
+    that is empty, truncated, undecodable, has over 50 megapixels or a side under 32 pixels.
+    """
+    kind = sniff(data)
+    try:
+        with Image.open(io.BytesIO(data), formats=[kind]) as image:
+            _check_size(image)
+            if kind == "JPEG":
+                image.draft("RGB", _scaled(image.size, enough))
+            image.load()
+            return _flatten(ImageOps.exif_transpose(image))
+    except UnreadablePicture:
+        raise
+    except Exception as error:  # decoders raise many kinds: OSError, SyntaxError, ValueError, struct.error …
+        raise UnreadablePicture(f"The {kind} picture is truncated or damaged; take or export it again.") from error
+
+
+def _check_size(image: Image.Image) -> None:
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise UnreadablePicture(
+            f"The picture has {width * height / 1e6:.0f} megapixels; at most {MAX_PIXELS / 1e6:.0f} are accepted."
+        )
+    if min(width, height) < MIN_SIDE:
+        raise UnreadablePicture(f"The picture is {width}x{height} pixels; its shorter side must have {MIN_SIDE}.")
+
+
+def _scaled(size: tuple[int, int], enough: int) -> tuple[int, int]:
+    factor = enough / min(size)
+    return ceil(size[0] * factor), ceil(size[1] * factor)
+
+
+def _flatten(image: Image.Image) -> Image.Image:
+    """Any mode to RGB. 16-bit grey would be clipped by Pillow, and transparency would show what lies beneath."""
+    if image.mode.startswith("I"):
+        grey = np.asarray(image, dtype=np.uint32) >> 8
+        return Image.fromarray(grey.astype(np.uint8)).convert("RGB")
+    if image.has_transparency_data:
+        over_white = Image.new("RGBA", image.size, "white")
+        over_white.alpha_composite(image.convert("RGBA"))
+        image = over_white
+    # A new picture: nothing of the file's metadata goes on from here.
+    return Image.frombytes("RGB", image.size, image.convert("RGB").tobytes())

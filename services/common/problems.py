@@ -1,0 +1,113 @@
+"""Errors as RFC 9457 problem details: one table from the error tree to HTTP."""
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+from services.common import errors
+from services.common.telemetry import request_id, where
+
+MEDIA_TYPE = "application/problem+json"
+
+STATUS: dict[type[errors.MelalogError], HTTPStatus] = {
+    errors.BadRequest: HTTPStatus.BAD_REQUEST,
+    errors.NotAcceptable: HTTPStatus.NOT_ACCEPTABLE,
+    errors.BodyTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    errors.UnsupportedPicture: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    errors.InvalidInput: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.UnreadablePicture: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.Overloaded: HTTPStatus.TOO_MANY_REQUESTS,
+    errors.NoPictureEvidence: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+
+
+class FieldProblem(BaseModel):
+    """One field that was wrong."""
+
+    field: str
+    message: str
+
+
+class Problem(BaseModel):
+    """The body of every error answer."""
+
+    type: str = Field(examples=["about:blank"])
+    title: str
+    status: int
+    detail: str
+    request_id: str
+    errors: list[FieldProblem] = []
+
+
+def response(
+    status: int,
+    detail: str,
+    fields: Sequence[errors.FieldError] = (),
+    headers: dict[str, str] | None = None,
+) -> JSONResponse:
+    """A problem+json answer that carries the request id."""
+    problem = Problem(
+        type="about:blank",
+        title=HTTPStatus(status).phrase,
+        status=status,
+        detail=detail,
+        request_id=request_id(),
+        errors=[FieldProblem(field=error.field, message=error.message) for error in fields],
+    )
+    return JSONResponse(problem.model_dump(), status, headers, MEDIA_TYPE)
+
+
+def _melalog(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, errors.MelalogError)  # noqa: S101  (starlette dispatches by type)
+    headers = {"Retry-After": str(error.retry_after_s)} if isinstance(error, errors.RetryLater) else None
+    return response(STATUS[type(error)], error.detail, error.errors, headers)
+
+
+def _http(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)  # noqa: S101
+    details = {
+        404: "There is nothing at this path; /docs lists what there is.",
+        405: "This path does not take this method; the Allow header lists those it takes.",
+    }
+    headers = dict(error.headers) if error.headers else None
+    return response(error.status_code, details.get(error.status_code, HTTPStatus(error.status_code).phrase), (), headers)
+
+
+def _invalid(_: Request, error: Exception) -> JSONResponse:
+    """FastAPI's own validation: the values it quotes stay out of the answer."""
+    assert isinstance(error, RequestValidationError)  # noqa: S101
+    fields = [
+        errors.FieldError(".".join(str(part) for part in item["loc"][1:]) or str(item["loc"][0]), item["msg"])
+        for item in error.errors()
+    ]
+    if any(item["type"] == "json_invalid" for item in error.errors()):
+        return response(400, "The body is not valid JSON.", [errors.FieldError("body", "not valid JSON")])
+    return response(422, "Some fields are not valid.", fields)
+
+
+def _unexpected(_: Request, error: Exception) -> JSONResponse:
+    """A bug of ours: named in the log by class and place, told to the client as no more than that."""
+    structlog.get_logger().error("unexpected error", error=type(error).__name__, where=where(error))
+    return response(500, "Something went wrong on our side. The request id helps us to find it.")
+
+
+HANDLERS: dict[Any, Any] = {
+    errors.MelalogError: _melalog,
+    HTTPException: _http,
+    RequestValidationError: _invalid,
+    Exception: _unexpected,
+}
+"""For FastAPI(exception_handlers=…)."""
+
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    status: {"model": Problem, "description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {}}}
+    for status in (400, 413, 415, 422, 429, 503)
+}
+"""For the OpenAPI document of routes that take a picture."""

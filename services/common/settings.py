@@ -1,0 +1,55 @@
+"""Every setting of the four services, read from the environment (`melalog doctor` prints them)."""
+
+from typing import Literal
+
+from pydantic import AliasChoices, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+BODY_OVERHEAD = 64 * 1024
+"""Bytes that multipart framing and the questionnaire may add to the picture."""
+
+
+class Settings(BaseSettings):
+    """Frozen; an unknown value of a known name stops the process with a message that names it."""
+
+    model_config = SettingsConfigDict(env_prefix="MELALOG_", frozen=True, extra="ignore")
+
+    host: str = "127.0.0.1"
+    orchestrator_bind_port: int = Field(3000, ge=1, le=65535)
+    classifier_bind_port: int = Field(3001, ge=1, le=65535)
+    vlm_bind_port: int = Field(3002, ge=1, le=65535)
+    fusion_bind_port: int = Field(3003, ge=1, le=65535)
+
+    classifier_url: str = "http://127.0.0.1:3001"
+    vlm_url: str = "http://127.0.0.1:3002"
+    fusion_url: str = "http://127.0.0.1:3003"
+
+    deadline_s: float = Field(10.0, ge=1, le=120, description="time for one assessment, minted at the edge")
+    max_body_mb: float = Field(15.0, gt=0, le=100, description="largest picture, in megabytes")
+    max_in_flight: int = Field(32, ge=1, description="assessments at once; more are answered 429")
+    cors_origins: tuple[str, ...] = ()
+
+    prior: float = Field(0.025, gt=0, lt=0.5, description="melanoma share among lesions shown in this setting")
+
+    classifier_artifact: str = Field("", description="folder of a released classifier; empty: the shipped one")
+    threads: int = Field(0, ge=0, description="ONNX Runtime threads; 0: the cores this process may use")
+
+    vlm_engine: Literal["embedded", "openai", "none"] = "none"
+    vlm_base_url: str = ""
+    vlm_model: str = "melalog"
+
+    llm_api_key: SecretStr = Field(
+        SecretStr(""), validation_alias=AliasChoices("MELALOG_LLM_API_KEY", "NEBIUS_API_KEY", "NEBIUS_KEY")
+    )
+    llm_base_url: str = "https://api.tokenfactory.nebius.com/v1/"
+    llm_model: str = "meta-llama/Llama-3.3-70B-Instruct"
+
+    @property
+    def max_picture_bytes(self) -> int:
+        """Bytes a picture may have."""
+        return round(self.max_body_mb * 1_000_000)
+
+    @property
+    def max_body_bytes(self) -> int:
+        """Bytes a request body may have: the picture, its framing and the answers."""
+        return self.max_picture_bytes + BODY_OVERHEAD
