@@ -56,7 +56,9 @@ class OpenAIExplainer:
                     if end - loop.time() < REPAIR_NEEDS_S:
                         raise
                     repair = {"role": "user", "content": f"That answer cannot be used: {error}. Send the JSON again."}
-                    return parse(await self._ask([*chat, {"role": "assistant", "content": text[:2000]}, repair]), decision)
+                    return parse(
+                        await self._ask([*chat, {"role": "assistant", "content": text[:2000]}, repair]), decision
+                    )
         except UnusableAnswer as error:
             raise HostedFailure("unusable_answer") from error
         except TimeoutError as error:

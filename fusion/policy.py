@@ -19,7 +19,9 @@ def by_probability(melanoma: float, malignant: float) -> Level:
     return "low"
 
 
-def raise_to_floors(level: Level, *, prior_melanoma: bool, classifier_ok: bool, picture_poor: bool) -> tuple[Level, tuple[str, ...]]:
+def raise_to_floors(
+    level: Level, *, prior_melanoma: bool, classifier_ok: bool, picture_poor: bool
+) -> tuple[Level, tuple[str, ...]]:
     """Apply the floors. Returns the level and the names of the floors that raised it."""
     floors = {
         "prior_melanoma": prior_melanoma,

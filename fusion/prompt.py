@@ -24,7 +24,9 @@ REASSURANCE = re.compile(
     r"no need to (?:see|worry)|don't worry|do not worry|no risk|not dangerous)\b",
     re.IGNORECASE,
 )
-DIAGNOSIS = re.compile(r"\b(you have|this is|diagnos\w+ (?:is|of|as)) (?:a |an )?(?:melanoma|carcinoma|cancer)\b", re.IGNORECASE)
+DIAGNOSIS = re.compile(
+    r"\b(you have|this is|diagnos\w+ (?:is|of|as)) (?:a |an )?(?:melanoma|carcinoma|cancer)\b", re.IGNORECASE
+)
 NUMBER = re.compile(r"\d+(?:[.,]\d+)?")
 
 
@@ -67,7 +69,9 @@ def parse(text: str, decision: Decision) -> HostedAnswer:
     if DIAGNOSIS.search(answer.explanation):
         raise UnusableAnswer("it diagnoses")
     for level in LEVELS:
-        if level != decision.level and re.search(rf"\b{level}[- ]risk\b|\brisk is {level}\b", answer.explanation, re.IGNORECASE):
+        if level != decision.level and re.search(
+            rf"\b{level}[- ]risk\b|\brisk is {level}\b", answer.explanation, re.IGNORECASE
+        ):
             raise UnusableAnswer("it contradicts the level")
     allowed = set(NUMBER.findall(json.dumps(messages(decision)[1]["content"])))
     if set(NUMBER.findall(answer.explanation)) - allowed:

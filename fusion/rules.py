@@ -78,8 +78,8 @@ def decide(case: Case, questionnaire: Questionnaire, prior: float) -> Decision:
         classifier_ok=case.classifier is not None,
         picture_poor=case.picture_poor,
     )
-    judged = "classifier" if case.classifier else "vlm" if case.vlm else "nothing"
-    told = wording.reasons(seen.melanoma, who.age_sex, who.factors, raised_by, judged)
+    judged = case.classifier is not None or case.vlm is not None
+    told = wording.reasons(seen, who.age_sex, who.factors, raised_by, judged=judged)
     return Decision(
         level=level,
         melanoma=melanoma,

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from fusion.person import Factor
+from fusion.picture import PictureEvidence
 from fusion.policy import Level
 
 DISCLAIMER = (
@@ -61,25 +62,33 @@ def percent(p: float) -> str:
     return f"{p * 100:.0f} %" if p >= 0.1 else f"{p * 100:.1f} %"  # noqa: PLR2004
 
 
+NOTABLE = 0.1
+"""Log-odds below this are not worth a sentence."""
+
+
 def reasons(
-    picture: float, age_sex: float, factors: Sequence[Factor], raised_by: Sequence[str], judged: str
+    seen: PictureEvidence, age_sex: float, factors: Sequence[Factor], raised_by: Sequence[str], *, judged: bool
 ) -> tuple[str, ...]:
-    """Why, most telling first. `judged` names what judged the picture: classifier, vlm or nothing."""
+    """Why, floors first. `judged`: whether any model could judge the picture."""
     told = [RAISED_BY[name] for name in raised_by]
-    if judged == "nothing":
-        told.append("No model could judge the picture.")
-    elif picture > 0.1:  # noqa: PLR2004
-        told.append("The picture looks more like melanoma than the average spot.")
-    elif picture < -0.1:  # noqa: PLR2004
-        told.append("The picture looks less like melanoma than the average spot.")
-    else:
-        told.append("The picture says little either way.")
-    if age_sex > 0.1:  # noqa: PLR2004
+    told += _of_picture(seen) if judged else ["No model could judge the picture."]
+    if age_sex > NOTABLE:
         told.append("Melanoma is more frequent than average at this age and sex.")
     yes = [FACTORS[factor.id] for factor in factors if factor.answer == "yes" and factor.likelihood_ratio > 1]
     if yes:
         told.append(f"These answers raise the risk: {', '.join(yes)}.")
     return tuple(told)
+
+
+def _of_picture(seen: PictureEvidence) -> list[str]:
+    told = []
+    if seen.melanoma > NOTABLE:
+        told.append("The picture looks more like melanoma than the average spot.")
+    elif seen.melanoma < -NOTABLE:
+        told.append("The picture looks less like melanoma than the average spot.")
+    if seen.malignant > max(seen.melanoma, 0) + NOTABLE:
+        told.append("The picture has features of another skin cancer, such as basal cell carcinoma.")
+    return told or ["The picture says little either way."]
 
 
 def explanation(melanoma: float, interval: tuple[float, float], malignant: float, told: Sequence[str]) -> str:

@@ -83,6 +83,11 @@ class Artifact:
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         self.folder, self.manifest = folder, manifest
 
+    @property
+    def digest(self) -> str:
+        """First 12 hex digits of the manifest's SHA-256; the manifest holds every file's."""
+        return sha256(self.folder / "manifest.json")[:12]
+
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read the manifest and check every file's hash. Raises ArtifactError."""

@@ -23,7 +23,7 @@ def _geometry(pictures: Tensor, size: int, config: Augmentation, generator: torc
     angle = _uniform(n, 0, 2 * math.pi, generator)
     zoom = torch.exp(_uniform(n, -1, 1, generator) * math.log(config.zoom))
     stretch = torch.exp(_uniform(n, -0.5, 0.5, generator) * math.log(config.aspect))
-    flip = torch.where(torch.rand(n, generator=generator) < 0.5, -1.0, 1.0)
+    flip = torch.where(torch.rand(n, generator=generator) < 1 / 2, -1.0, 1.0)
     cos, sin = torch.cos(angle), torch.sin(angle)
     rows = (
         torch.stack([cos * zoom * stretch * flip, -sin * zoom / stretch], 1),

@@ -17,7 +17,8 @@ class Calibration:
 
     def apply(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
         """Raw scores [N, C] to calibrated scores [N, C]; their softmax is the class probabilities."""
-        return raw / self.temperature + np.asarray(self.bias)
+        scores: NDArray[np.float64] = raw / self.temperature + np.asarray(self.bias)
+        return scores
 
 
 def fit(raw: NDArray[np.float64], labels: NDArray[np.int64], prior_weight: float = 1e-3) -> Calibration:

@@ -1,6 +1,6 @@
 """The network, and the served graph round it."""
 
-from typing import cast
+from typing import Any
 
 import timm
 import torch
@@ -14,10 +14,10 @@ _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 def build(backbone: str, dropout: float = 0.0, drop_path: float = 0.0) -> nn.Module:
     """A timm network with seven outputs and random weights. Raises RuntimeError for an unknown name."""
-    return cast(
-        nn.Module,
-        timm.create_model(backbone, num_classes=len(CLASSES), drop_rate=dropout, drop_path_rate=drop_path),
+    network: nn.Module = timm.create_model(
+        backbone, num_classes=len(CLASSES), drop_rate=dropout, drop_path_rate=drop_path
     )
+    return network
 
 
 def normalise(pictures: Tensor) -> Tensor:
@@ -32,7 +32,8 @@ class Served(nn.Module):
 
     OUTPUTS = ("melanoma", "malignant", "classes", "logit", "ood", "heatmap", "embedding")
 
-    def __init__(self, network: nn.Module, calibration: Calibration) -> None:
+    def __init__(self, network: Any, calibration: Calibration) -> None:
+        """`network`: what `build` makes; timm's forward_features and forward_head have no types."""
         super().__init__()
         self.network = network
         self.inverse_temperature = 1 / calibration.temperature
@@ -55,9 +56,9 @@ class Served(nn.Module):
         return classes[:, MELANOMA], malignant, classes, logit, ood, self._heatmap(features, head), embedding
 
     @staticmethod
-    def _heatmap(features: Tensor, head: nn.Module) -> Tensor:
+    def _heatmap(features: Tensor, head: Any) -> Tensor:
         """Class-activation map for melanoma against the mean class (Zhou et al. 2016), each picture 0 to 1."""
-        weight = cast(Tensor, head.weight)
+        weight = head.weight
         direction = weight[MELANOMA] - weight.mean(0)
         cam = torch.relu((features * direction.view(1, -1, 1, 1)).sum(1))
         peak = cam.amax((1, 2), keepdim=True)

@@ -43,4 +43,5 @@ def sampling_weights(rows: Sequence[Row], melanoma_share: float) -> NDArray[np.f
             share = melanoma_share if label == MELANOMA else (1 - melanoma_share) * count**0.5 / others
             chosen = of_source & np.array([row.label == label for row in rows])
             weights[chosen] = of_source.sum() * share / count
-    return weights / weights.sum()
+    weights /= weights.sum()
+    return weights

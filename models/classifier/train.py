@@ -72,7 +72,7 @@ class Trainer:
 
         return rate
 
-    def run(self, on_epoch: Callable[[int, float], None] = lambda epoch, loss: None) -> nn.Module:
+    def run(self, on_epoch: Callable[[int, float], None] = lambda *_: None) -> nn.Module:
         """Train what is left of the plan and return the averaged network, in evaluation mode."""
         self._resume()
         sizes = [stage.size for stage in self.config.stages for _ in range(stage.epochs)]

@@ -48,7 +48,7 @@ def score(top: Iterable[tuple[str, float]]) -> Verdict:
     mass = yes + no
     if mass == 0:
         return Verdict("Unsure", None, None, None, None, 0.0)
-    bound = min(min(listed.values()), max(1 - sum(listed.values()), 0.0))
+    bound = min(*listed.values(), max(1 - sum(listed.values()), 0.0))
     p_yes = (yes or bound) / ((yes or bound) + (no or bound))
     answer: Answer = "Yes" if p_yes > 0.5 else "No"  # noqa: PLR2004
     if mass < MIN_MASS or abs(p_yes - 0.5) < UNSURE_BAND:

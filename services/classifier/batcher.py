@@ -59,7 +59,7 @@ class Batcher:
         try:
             stacked = np.stack([entry.prepared for entry in batch])
             scores = await loop.run_in_executor(self._thread, self._engine.run, stacked)
-        except Exception as error:  # whatever the runtime raises must reach those who wait, or they hang
+        except Exception as error:  # noqa: BLE001  whatever the runtime raises must reach those who wait, or they hang
             if len(batch) == 1:
                 if not batch[0].answer.done():
                     batch[0].answer.set_exception(error)

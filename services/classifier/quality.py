@@ -17,7 +17,7 @@ FLAT = 0.02
 def judge(picture: Image.Image) -> PictureFinding:
     """Judge an upright RGB picture."""
     grey = picture.convert("L").resize((SIDE, SIDE), Image.Resampling.BILINEAR)
-    light = np.asarray(grey, dtype=np.float32) / 255
+    light = np.asarray(grey, dtype=np.float32) / np.float32(255)
     problems: list[str] = []
     if light.mean() < DARK:
         problems.append("dark")

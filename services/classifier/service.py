@@ -1,14 +1,13 @@
 """The classifier bento: `POST /v1/classify` takes a picture's bytes."""
 
-from pathlib import Path
-
 import bentoml
 import structlog
 from starlette.requests import Request
 
-from models.classifier.artifact import RELEASED, Artifact
+from models.classifier.artifact import Artifact
 from services.classifier.classifier import MODEL_FILE, Classifier
 from services.classifier.engine import OnnxEngine
+from services.classifier.location import artifact_folder
 from services.common import app as common
 from services.common import body, problems, telemetry
 from services.common.cores import usable_cores
@@ -26,7 +25,7 @@ app = common.create("Melalog classifier", "Calibrated findings on one picture of
 async def classify(request: Request, *, heatmap: bool = False) -> ClassifyResponse:
     """Classify the picture in the body (JPEG, PNG, WebP or HEIC)."""
     deadline = Deadline.from_headers(request.headers, settings.deadline_s)
-    data = await body.read(request, settings.max_picture_bytes)
+    data = await body.read(request)
     core: Classifier = app.state.classifier
     return await core.classify(data, deadline, with_heatmap=heatmap)
 
@@ -44,14 +43,19 @@ class ClassifierService:
     """Loads the artifact, refuses a tampered one, and is ready once it is warm."""
 
     def __init__(self) -> None:
-        artifact = Artifact.load(Path(settings.classifier_artifact) if settings.classifier_artifact else RELEASED)
+        artifact = Artifact.load(artifact_folder(settings.classifier_artifact))
         threads = settings.threads or usable_cores()
         engine = OnnxEngine(artifact.folder / MODEL_FILE, threads)
         self.core = app.state.classifier = Classifier(artifact, engine, decoders=threads)
         self.core.warm_up()
         info = self.core.model
         structlog.get_logger().info(
-            "model loaded", model=info.name, version=info.version, sha256=info.sha256, engine=engine.name, threads=threads
+            "model loaded",
+            model=info.name,
+            version=info.version,
+            sha256=info.sha256,
+            engine=engine.name,
+            threads=threads,
         )
 
     def __is_ready__(self) -> bool:

@@ -14,7 +14,7 @@ REQUEST_ID = "X-Request-ID"
 
 
 class Edge:
-    """Gives a request its id, counts its body's bytes, logs one line when it is answered.
+    """Gives a request its id, stops its body at the cap, logs one line when it is answered.
 
     A plain ASGI class, not a Starlette application: BentoML then hands it every path that is not
     its own probe or metrics, so that an unknown path gets our 404 and not another page.
@@ -24,22 +24,13 @@ class Edge:
         self.app, self.max_body_bytes = app, max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection."""
+        """Serve one request."""
         if scope["type"] != "http":
             return
         started = time.perf_counter()
         headers = {key.decode("latin-1").lower(): value.decode("latin-1") for key, value in scope["headers"]}
         chosen = telemetry.adopt_request_id(headers.get(REQUEST_ID.lower()))
-        scope.setdefault("state", {})["body_bytes"] = 0
         status = 500
-
-        async def counted() -> Message:
-            message = await receive()
-            if message["type"] == "http.request":
-                scope["state"]["body_bytes"] += len(message.get("body", b""))
-                if scope["state"]["body_bytes"] > self.max_body_bytes:
-                    raise errors.BodyTooLarge(f"The body has more than {self.max_body_bytes:,} bytes.")
-            return message
 
         async def tagged(message: Message) -> None:
             nonlocal status
@@ -48,7 +39,13 @@ class Edge:
                 message["headers"] = [*message.get("headers", ()), (REQUEST_ID.lower().encode(), chosen.encode())]
             await send(message)
 
-        await self.app(scope, counted, tagged)
+        try:
+            await self.app(scope, self._capped(receive, headers.get("content-length", "")), tagged)
+        except Exception as error:  # noqa: BLE001  answered and logged by problems.py; raised on, it would be logged with its stack
+            if status < 500:  # noqa: PLR2004
+                structlog.get_logger().error(
+                    "answer broken off", error=type(error).__name__, where=telemetry.where(error)
+                )
         structlog.get_logger().info(
             "answered",
             method=scope["method"],
@@ -57,11 +54,22 @@ class Edge:
             duration_ms=round((time.perf_counter() - started) * 1000, 1),
         )
 
+    def _capped(self, receive: Receive, declared: str) -> Receive:
+        """`receive`, raising BodyTooLarge as soon as the cap is passed, or at once if the headers say so."""
+        seen = 0
 
-def declared_too_large(headers: Any, cap: int) -> bool:
-    """Whether Content-Length alone already says that the body is over the cap."""
-    declared = headers.get("content-length", "")
-    return declared.isdigit() and int(declared) > cap
+        async def capped() -> Message:
+            nonlocal seen
+            too_large = errors.BodyTooLarge(f"The body has more than {self.max_body_bytes:,} bytes.")
+            if declared.isdigit() and int(declared) > self.max_body_bytes:
+                raise too_large
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > self.max_body_bytes:
+                raise too_large
+            return message
+
+        return capped
 
 
 def create(title: str, description: str, factory: Callable[..., FastAPI] = FastAPI, **options: Any) -> FastAPI:

@@ -1,22 +1,19 @@
-"""Reading a request's raw body, never past the cap."""
+"""Reading a request's raw body. The cap on its size is kept by `app.Edge`."""
+
+import asyncio
 
 from starlette.requests import ClientDisconnect, Request
 
-from services.common.app import declared_too_large
-from services.common.errors import BadRequest, BodyTooLarge
+from services.common.errors import BadRequest
+
+UPLOAD_S = 60.0
+"""A phone on a bad line may take long; a client that never ends must not be waited for."""
 
 
-async def read(request: Request, cap: int) -> bytes:
-    """The whole body. Raises BodyTooLarge as soon as the cap is passed, or at once if the headers say so."""
-    if declared_too_large(request.headers, cap):
-        raise BodyTooLarge(f"The body has more than {cap:,} bytes.")
-    parts, size = [], 0
+async def read(request: Request) -> bytes:
+    """The whole body. Raises BodyTooLarge at the cap and BadRequest when the rest never comes."""
     try:
-        async for part in request.stream():
-            size += len(part)
-            if size > cap:
-                raise BodyTooLarge(f"The body has more than {cap:,} bytes.")
-            parts.append(part)
-    except ClientDisconnect as error:
-        raise BadRequest("The connection was closed before the whole body had come.") from error
-    return b"".join(parts)
+        async with asyncio.timeout(UPLOAD_S):
+            return await request.body()
+    except (ClientDisconnect, TimeoutError) as error:
+        raise BadRequest("The connection ended before the whole body had come.") from error

@@ -15,6 +15,7 @@ from services.common import errors
 from services.common.telemetry import request_id, where
 
 MEDIA_TYPE = "application/problem+json"
+MAX_FIELDS = 50
 
 STATUS: dict[type[errors.MelalogError], HTTPStatus] = {
     errors.BadRequest: HTTPStatus.BAD_REQUEST,
@@ -46,6 +47,11 @@ class Problem(BaseModel):
     errors: list[FieldProblem] = []
 
 
+def _printable(name: str) -> str:
+    """A field name from outside, short and encodable whatever was sent."""
+    return name[:100].encode("utf-8", "replace").decode()
+
+
 def response(
     status: int,
     detail: str,
@@ -59,7 +65,7 @@ def response(
         status=status,
         detail=detail,
         request_id=request_id(),
-        errors=[FieldProblem(field=error.field, message=error.message) for error in fields],
+        errors=[FieldProblem(field=_printable(error.field), message=error.message) for error in fields[:MAX_FIELDS]],
     )
     return JSONResponse(problem.model_dump(), status, headers, MEDIA_TYPE)
 
@@ -77,7 +83,9 @@ def _http(_: Request, error: Exception) -> JSONResponse:
         405: "This path does not take this method; the Allow header lists those it takes.",
     }
     headers = dict(error.headers) if error.headers else None
-    return response(error.status_code, details.get(error.status_code, HTTPStatus(error.status_code).phrase), (), headers)
+    return response(
+        error.status_code, details.get(error.status_code, HTTPStatus(error.status_code).phrase), (), headers
+    )
 
 
 def _invalid(_: Request, error: Exception) -> JSONResponse:
@@ -98,16 +106,32 @@ def _unexpected(_: Request, error: Exception) -> JSONResponse:
     return response(500, "Something went wrong on our side. The request id helps us to find it.")
 
 
+def _out_of_time(_: Request, __: Exception) -> JSONResponse:
+    return response(503, "There was not enough time to answer; try again in a moment.", (), {"Retry-After": "1"})
+
+
 HANDLERS: dict[Any, Any] = {
     errors.MelalogError: _melalog,
+    TimeoutError: _out_of_time,
     HTTPException: _http,
     RequestValidationError: _invalid,
     Exception: _unexpected,
 }
 """For FastAPI(exception_handlers=…)."""
 
-RESPONSES: dict[int | str, dict[str, Any]] = {
-    status: {"model": Problem, "description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {}}}
-    for status in (400, 413, 415, 422, 429, 503)
-}
-"""For the OpenAPI document of routes that take a picture."""
+
+def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """These statuses as problem+json, for a route's OpenAPI entry."""
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {
+        status: {
+            "model": Problem,
+            "description": HTTPStatus(status).phrase,
+            "content": {MEDIA_TYPE: {"schema": schema}},
+        }
+        for status in statuses
+    }
+
+
+RESPONSES = responses(400, 413, 415, 422, 429, 503)
+"""What every route that takes a picture may answer."""

@@ -1,0 +1,62 @@
+# Melalog's verbs. `make help` lists them; only Python 3.11+, make and a package registry are needed.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+UV_VERSION := 0.13.8
+SERVE := .venv-serve
+DEV := .venv
+ROLES := orchestrator classifier vlm fusion serve dev
+DATA ?= $(or $(MELALOG_DATA_DIR),../shared/data)
+export BENTOML_DO_NOT_TRACK := True
+
+# $(1): environment, $(2): lock. Made again only when its lock or the project's metadata changed.
+define environment
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Melalog needs Python 3.11 or newer: make PYTHON=python3.12 …"; exit 1; }
+	@test -x $(1)/bin/uv || { $(PYTHON) -m venv $(1) && $(1)/bin/python -m pip install -q --disable-pip-version-check uv==$(UV_VERSION); }
+	@echo "installing requirements/$(2).txt into $(1)"
+	@VIRTUAL_ENV=$(1) $(1)/bin/uv pip install -q --python $(1)/bin/python --require-hashes -r requirements/$(2).txt
+	@VIRTUAL_ENV=$(1) $(1)/bin/uv pip install -q --python $(1)/bin/python --no-deps -e .
+	@touch $(1)/installed
+endef
+
+.PHONY: help serve test lint bentos bench train lock screenshot clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+serve: $(SERVE)/installed ## start the four services and print the URL (Ctrl-C stops them)
+	@exec $(SERVE)/bin/melalog serve
+
+test: $(DEV)/installed lint ## linters, types, import directions, then every test
+	@$(DEV)/bin/python -m pytest
+
+lint: $(DEV)/installed ## ruff, mypy --strict, import-linter
+	@$(DEV)/bin/ruff check . && $(DEV)/bin/ruff format --check .
+	@$(DEV)/bin/mypy
+	@$(DEV)/bin/lint-imports --config pyproject.toml
+
+bentos: $(SERVE)/installed ## build the four bentos
+	@$(SERVE)/bin/melalog bentos
+
+bench: $(DEV)/installed ## measure latency, throughput and memory; prints the README's figures
+	@MELALOG_DATA_DIR=$(DATA) $(DEV)/bin/python benchmarks/run.py
+
+train: $(DEV)/installed ## train, evaluate and export the released classifier (needs MELALOG_DATA_DIR)
+	@MELALOG_DATA_DIR=$(DATA) $(DEV)/bin/melalog train classifier --out runs/classifier
+
+lock: $(SERVE)/installed ## resolve the locks in requirements/ again
+	@for role in $(ROLES); do extra=$$role; echo "locking $$role"; \
+	  $(SERVE)/bin/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-emit-find-links \
+	    --custom-compile-command "make lock" --extra $$extra pyproject.toml -o requirements/$$role.txt || exit 1; done
+
+screenshot: ## README's picture of the page (needs Node, Chromium and `make serve` in another shell)
+	@node tests/page/screenshot.mjs http://127.0.0.1:3000 $(PICTURE) docs/page.png
+
+clean: ## remove environments and build outputs
+	@rm -rf $(DEV) $(SERVE) .bentoml build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+
+$(SERVE)/installed: requirements/serve.txt pyproject.toml
+	$(call environment,$(SERVE),serve)
+
+$(DEV)/installed: requirements/dev.txt pyproject.toml
+	$(call environment,$(DEV),dev)

@@ -1,0 +1,1 @@
+"""`melalog …`: thin commands over the other packages."""

@@ -1,0 +1,109 @@
+"""`melalog assess`: send a picture to a running system and read the answer."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import httpx2
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from services.common.settings import Settings
+
+console = Console(highlight=False)
+STYLES = {"low": "green", "moderate": "yellow", "high": "bold red"}
+BAR = 20
+
+
+def command(
+    picture: Annotated[Path, typer.Argument(help="JPEG, PNG, WebP or HEIC.", exists=True, dir_okay=False)],
+    answers: Annotated[
+        Path | None,
+        typer.Option(help='JSON file such as {"age": 47, "fair_skin": "yes"}; see GET /v1/questionnaire.', exists=True),
+    ] = None,
+    modality: Annotated[str, typer.Option(help="auto, dermoscopy or photograph.")] = "auto",
+    url: Annotated[
+        str, typer.Option(envvar="MELALOG_URL", help="Where the orchestrator is; default from settings.")
+    ] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the API's answer as it is.")] = False,
+) -> None:
+    """Assess one PICTURE with a running Melalog (start one with `melalog serve`)."""
+    settings = Settings()
+    url = url or f"http://{settings.host}:{settings.orchestrator_bind_port}"
+    fields = {"modality": modality, **({"questionnaire": answers.read_text()} if answers else {})}
+    try:
+        answer = httpx2.post(
+            f"{url}/v1/assessments",
+            files={"image": (picture.name, picture.read_bytes())},
+            data=fields,
+            timeout=settings.deadline_s + 60,
+            trust_env=False,
+        )
+    except httpx2.HTTPError:
+        _fail(f"Nothing answers at {url}. Start Melalog with `melalog serve`, or name another address with --url.")
+    body = _json(answer)
+    if as_json:
+        print(json.dumps(body, indent=2, ensure_ascii=False))
+    elif answer.is_success:
+        _show(body)
+    else:
+        fields_wrong = "".join(f"\n  {e['field']}: {e['message']}" for e in body.get("errors", []))
+        wait = f"\n  try again in {seconds} s" if (seconds := answer.headers.get("Retry-After")) else ""
+        _fail(f"{answer.status_code} {body.get('title', '')}: {body.get('detail', '')}{fields_wrong}{wait}")
+    raise typer.Exit(0 if answer.is_success else 1)
+
+
+def _json(answer: httpx2.Response) -> dict[str, Any]:
+    try:
+        body: dict[str, Any] = answer.json()
+    except ValueError:
+        _fail(f"What answers there is not Melalog (status {answer.status_code}, not JSON).")
+    return body
+
+
+def _fail(message: str) -> Any:
+    Console(stderr=True, highlight=False).print(message, style="red", markup=False)
+    sys.exit(1)
+
+
+def _percent(p: float | None) -> str:
+    return "-" if p is None else f"{p * 100:.1f} %"
+
+
+def _show(body: dict[str, Any]) -> None:
+    risk, findings = body["risk"], body["findings"]
+    low, high = risk["interval"]
+    console.print(f"\n[{STYLES[risk['level']]}]{risk['level'].upper()}[/]  {risk['headline']}")
+    console.print(
+        f"melanoma {_percent(risk['melanoma'])} (90 % interval {_percent(low)} to {_percent(high)}), "
+        f"any skin cancer {_percent(risk['malignant'])}\n"
+    )
+    console.print(risk["advice"] + "\n")
+    console.print(risk["explanation"] + "\n")
+    console.print(_contributions(risk["contributions"]))
+    console.print(_findings(findings))
+    if body["degraded"]:
+        console.print(f"[yellow]missing from this answer: {', '.join(body['degraded'])}[/]")
+    console.print(f"[dim]{body['disclaimer']}\ntaken as {body['modality']}; id {body['id']}[/]\n")
+
+
+def _contributions(contributions: list[dict[str, Any]]) -> Table:
+    table = Table(title="what weighed (log-odds)", title_justify="left", box=None, show_header=False)
+    for part in contributions:
+        if part["log_odds"]:
+            bar = "█" * min(BAR, round(abs(part["log_odds"]) * 4))
+            table.add_row(part["id"], f"{part['log_odds']:+.2f}", bar)
+    return table
+
+
+def _findings(findings: dict[str, Any]) -> Table:
+    table = Table(title="what was found", title_justify="left", box=None, show_header=False)
+    seen, judged, picture = findings["classifier"], findings["vlm"], findings["picture"]
+    classes = sorted((seen["classes"] or {}).items(), key=lambda item: -item[1])[:3]
+    table.add_row("classifier", seen["status"], ", ".join(f"{name} {_percent(p)}" for name, p in classes))
+    sure = "" if judged["confidence"] is None else f", confidence {_percent(judged['confidence'])}"
+    table.add_row("vlm", judged["status"], f"{judged['answer'] or ''}{sure}")
+    table.add_row("picture", picture["quality"], ", ".join(picture["problems"]))
+    return table

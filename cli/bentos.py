@@ -1,0 +1,57 @@
+"""`melalog bentos`: build the four bentos from this checkout."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import bentoml
+import typer
+from rich.console import Console
+
+from cli.processes import ROOT
+from models.classifier.artifact import RELEASED, Artifact
+from services.classifier.location import STORE_NAME
+
+console = Console(highlight=False, soft_wrap=True)
+FILES = {
+    "orchestrator": "bentofile.yaml",
+    "classifier": "services/classifier/bentofile.yaml",
+    "vlm": "services/vlm/bentofile.yaml",
+    "fusion": "services/fusion/bentofile.yaml",
+}
+
+
+def command() -> None:
+    """Build all four bentos into BentoML's store; each serves alone with `bentoml serve melalog-NAME:latest`."""
+    _fill_model_store()
+    for name, file in FILES.items():
+        built = subprocess.run(
+            [str(Path(sys.executable).with_name("bentoml")), "build", "-f", file, "-o", "tag", "."],
+            cwd=ROOT,
+            env={**os.environ, "BENTOML_DO_NOT_TRACK": "True"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if built.returncode:
+            console.print(built.stdout + built.stderr, markup=False)
+            console.print(f"[red]{name} was not built[/]; what BentoML said is above")
+            raise typer.Exit(1)
+        tag = built.stdout.strip().splitlines()[-1].removeprefix("__tag__:")
+        size = sum(path.stat().st_size for path in Path(bentoml.get(tag).path).rglob("*") if path.is_file())
+        console.print(f"{name:>12}  {tag}  {size / 1e6:.1f} MB of code and model, lock in requirements/{name}.txt")
+    console.print("\nServe one: .venv-serve/bin/bentoml serve melalog-classifier:latest --port 3001")
+
+
+def _fill_model_store() -> None:
+    """Copy the released classifier into BentoML's model store, under its own digest."""
+    artifact = Artifact.load(RELEASED)
+    tag = f"{STORE_NAME}:{artifact.digest}"
+    try:
+        bentoml.models.get(tag)
+    except bentoml.exceptions.NotFound:
+        with bentoml.models.create(tag) as model:
+            for file in RELEASED.iterdir():
+                shutil.copy2(file, model.path)

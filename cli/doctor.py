@@ -1,0 +1,142 @@
+"""`melalog doctor`: what is wrong with this machine or configuration, and how to fix it."""
+
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import httpx2
+import psutil
+import typer
+from pydantic import SecretStr, ValidationError
+from rich.console import Console
+from rich.table import Table
+
+from cli import processes, serve
+from models.classifier.artifact import RELEASED, Artifact, ArtifactError
+from services.common.cores import usable_cores
+from services.common.settings import Settings
+
+console = Console(highlight=False)
+MEMORY_GB, DISK_GB = 2.0, 1.0
+MARKS = {"ok": "[green]ok[/]", "warn": "[yellow]look[/]", "bad": "[red]wrong[/]"}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One finding: what was looked at, how it is, and what to do about it."""
+
+    state: Literal["ok", "warn", "bad"]
+    what: str
+    remedy: str = ""
+
+
+def command() -> None:
+    """Check this machine and the settings; exits 1 when something is wrong."""
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        for item in error.errors():
+            name = f"MELALOG_{str(item['loc'][0]).upper().removeprefix('MELALOG_')}"
+            console.print(f"{MARKS['bad']}  {name}: {item['msg']}", soft_wrap=True)
+        raise typer.Exit(1) from None
+    _print_settings(settings)
+    checks = [*_machine(), *_settings(settings), *_model(settings), *_ports(settings)]
+    for check in checks:
+        console.print(
+            f"{MARKS[check.state]}  {check.what}" + (f"\n      → {check.remedy}" if check.remedy else ""),
+            soft_wrap=True,
+        )
+    raise typer.Exit(1 if any(check.state == "bad" for check in checks) else 0)
+
+
+def _print_settings(settings: Settings) -> None:
+    table = Table(title="settings", title_justify="left", box=None, show_header=False)
+    for name, value in settings:
+        shown = value
+        if isinstance(value, SecretStr):
+            shown = "set (hidden)" if value.get_secret_value() else "not set"
+        changed = "" if value == type(settings).model_fields[name].default else "[bold]set[/]"
+        table.add_row(f"MELALOG_{name.upper()}", str(shown) or "-", changed)
+    console.print(table)
+
+
+def _machine() -> Iterator[Check]:
+    yield Check("ok", f"Python {sys.version.split()[0]}, {usable_cores()} cores this process may use")
+    free = psutil.virtual_memory().available / 1e9
+    yield Check(
+        "ok" if free > MEMORY_GB else "warn",
+        f"{free:.1f} GB of memory free",
+        "" if free > MEMORY_GB else f"the four services want about {MEMORY_GB:.0f} GB: close something",
+    )
+    disk = shutil.disk_usage(processes.ROOT).free / 1e9
+    yield Check(
+        "ok" if disk > DISK_GB else "warn", f"{disk:.1f} GB of disk free", "" if disk > DISK_GB else "make room"
+    )
+
+
+def _settings(settings: Settings) -> Iterator[Check]:
+    if settings.vlm_engine == "openai" and not settings.vlm_base_url:
+        yield Check(
+            "bad",
+            "MELALOG_VLM_ENGINE=openai without MELALOG_VLM_BASE_URL",
+            "set it, for example http://127.0.0.1:8100/v1",
+        )
+    elif settings.vlm_engine == "embedded":
+        yield Check("bad", "MELALOG_VLM_ENGINE=embedded, but no embedded model is released yet", "use openai or none")
+    elif settings.vlm_engine == "none":
+        hint = (
+            "answers will list vlm under `degraded`; set MELALOG_VLM_ENGINE=openai and MELALOG_VLM_BASE_URL to use one"
+        )
+        if settings.vlm_base_url:
+            hint = "MELALOG_VLM_BASE_URL is set but not used: set MELALOG_VLM_ENGINE=openai"
+        yield Check("warn", "no vision-language engine is configured", hint)
+    key = settings.llm_api_key.get_secret_value()
+    yield Check(
+        "ok" if key else "warn",
+        f"hosted model {settings.llm_model}"
+        if key
+        else "no key for the hosted model: the rules write the explanations",
+        "" if key else "to change that, set NEBIUS_API_KEY (or MELALOG_LLM_API_KEY and MELALOG_LLM_BASE_URL)",
+    )
+    if settings.host not in ("127.0.0.1", "localhost", "::1"):
+        yield Check(
+            "warn",
+            f"MELALOG_HOST={settings.host} can be reached from other machines",
+            "there is no sign-in yet: keep it behind one",
+        )
+
+
+def _model(settings: Settings) -> Iterator[Check]:
+    folder = Path(settings.classifier_artifact) if settings.classifier_artifact else RELEASED
+    try:
+        manifest = Artifact.load(folder).manifest
+    except ArtifactError as error:
+        yield Check(
+            "bad",
+            str(error),
+            "restore the folder (git checkout models/released), or point MELALOG_CLASSIFIER_ARTIFACT at another",
+        )
+        return
+    yield Check("ok", f"classifier {manifest.name} {manifest.version}, files as released")
+
+
+def _ports(settings: Settings) -> Iterator[Check]:
+    for service in processes.services(settings):
+        if serve._free(settings.host, service.port):  # noqa: SLF001
+            yield Check("ok", f"port {service.port} is free for {service.name}")
+            continue
+        try:
+            ready = httpx2.get(f"http://{settings.host}:{service.port}/readyz", timeout=2, trust_env=False).is_success
+        except httpx2.HTTPError:
+            ready = False
+        if ready:
+            yield Check("ok", f"{service.name} is running and ready on port {service.port}")
+        else:
+            yield Check(
+                "bad",
+                f"port {service.port} is taken, and not by a ready {service.name}",
+                f"stop what listens there, or set MELALOG_{service.name.upper()}_BIND_PORT",
+            )

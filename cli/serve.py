@@ -1,0 +1,122 @@
+"""`melalog serve`: the four services on this machine, until Ctrl-C."""
+
+import signal
+import socket
+import subprocess
+import threading
+import time
+from typing import Annotated, Any
+
+import httpx2
+import typer
+from rich.console import Console
+
+from cli import processes
+from services.common.settings import Settings
+
+console = Console(highlight=False, soft_wrap=True)
+COLOURS = {"orchestrator": "green", "classifier": "cyan", "vlm": "magenta", "fusion": "yellow"}
+
+
+class _Stopped(Exception):  # noqa: N818
+    """SIGTERM came: end as on Ctrl-C."""
+
+
+def command(
+    wait_s: Annotated[float, typer.Option(help="Seconds to wait for the services to get ready.")] = 120,
+) -> None:
+    """Start the four services here; Ctrl-C stops them all.
+
+    Ports and addresses come from MELALOG_* settings (`melalog doctor` prints them).
+    """
+    settings = Settings()
+    chosen = processes.services(settings)
+    taken = [service for service in chosen if not _free(settings.host, service.port)]
+    if taken:
+        for service in taken:
+            console.print(
+                f"[red]port {service.port} ({service.name}) is taken[/]: stop what listens there, or set "
+                f"MELALOG_{service.name.upper()}_BIND_PORT to a free port"
+            )
+        raise typer.Exit(1)
+    signal.signal(signal.SIGTERM, _on_sigterm)
+    children: list[subprocess.Popen[str]] = []
+    failed = False
+    try:
+        for service in chosen:
+            child = processes.start(service, settings)
+            children.append(child)
+            threading.Thread(target=processes.forward, args=(child.stdout, _prefix(service.name)), daemon=True).start()
+        _wait_ready(settings, chosen, children, wait_s)
+        url = f"http://{settings.host}:{settings.orchestrator_bind_port}"
+        console.print(f"\n[bold green]Melalog is ready[/] at {url} (API: {url}/docs)")
+        console.print("Try it in another shell:  .venv-serve/bin/melalog assess PICTURE.jpg\nCtrl-C stops it.\n")
+        _watch(chosen, children)
+        failed = True
+    except TimeoutError as error:
+        console.print(f"[red]{error}[/]")
+        failed = True
+    except (KeyboardInterrupt, _Stopped):
+        console.print("\nstopping …")
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        processes.stop(children)
+    raise typer.Exit(1 if failed else 0)
+
+
+def _on_sigterm(*_: Any) -> None:
+    raise _Stopped
+
+
+def _prefix(name: str) -> str:
+    with console.capture() as captured:
+        console.print(f"[{COLOURS[name]}]{name:>12} │[/]", end="")
+    return captured.get()
+
+
+def _free(host: str, port: int) -> bool:
+    """Whether a server could listen there; one that is only closing does not count as taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+def _wait_ready(
+    settings: Settings,
+    chosen: tuple[processes.Service, ...],
+    children: list[subprocess.Popen[str]],
+    wait_s: float,
+) -> None:
+    """Return when every service answers /readyz. Raises TimeoutError naming those that do not."""
+    waiting = {service.name: f"http://{settings.host}:{service.port}/readyz" for service in chosen}
+    end = time.monotonic() + wait_s
+    while waiting:
+        if (dead := _dead(chosen, children)) is not None:
+            raise TimeoutError(f"{dead} ended before it was ready; its last lines are above")
+        if time.monotonic() > end:
+            raise TimeoutError(f"not ready after {wait_s:.0f} s: {', '.join(waiting)}; its last lines are above")
+        for name, url in list(waiting.items()):
+            try:
+                if httpx2.get(url, timeout=1, trust_env=False).status_code == httpx2.codes.OK:
+                    del waiting[name]
+            except httpx2.HTTPError:
+                continue
+        time.sleep(0.2)
+
+
+def _dead(chosen: tuple[processes.Service, ...], children: list[subprocess.Popen[str]]) -> str | None:
+    pairs = zip(chosen, children, strict=True)
+    return next((service.name for service, child in pairs if child.poll() is not None), None)
+
+
+def _watch(chosen: tuple[processes.Service, ...], children: list[subprocess.Popen[str]]) -> None:
+    """Return when one of the services has ended."""
+    while (dead := _dead(chosen, children)) is None:
+        time.sleep(0.3)
+    console.print(f"[red]{dead} has ended; stopping the others[/]")

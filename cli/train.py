@@ -1,0 +1,40 @@
+"""`melalog train`: from the data folder to a released artifact."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+CONFIG = Path(__file__).parents[1] / "models" / "classifier" / "configs" / "released.yaml"
+
+
+def classifier(
+    out: Annotated[Path, typer.Option(help="Folder for checkpoints; a killed run goes on from there.")],
+    data: Annotated[
+        Path, typer.Option(envvar="MELALOG_DATA_DIR", help="Folder with ham10000/, isic2017/ …", exists=True)
+    ],
+    config: Annotated[Path, typer.Option(help="YAML of models.classifier.config.TrainConfig.", exists=True)] = CONFIG,
+    release: Annotated[Path | None, typer.Option(help="Where to write the artifact; default OUT/artifact.")] = None,
+    version: Annotated[str, typer.Option(help="The artifact's version.")] = "0.1.0",
+) -> None:
+    """Train, calibrate, export and measure a lesion classifier."""
+    try:
+        from export import classifier as exporting
+        from models.classifier import report, train
+        from models.classifier.config import TrainConfig
+    except ImportError as error:
+        raise typer.BadParameter(
+            f"{error.name} is not installed here: run this from the environment `make .venv/installed` makes"
+        ) from None
+    settings = TrainConfig.load(config)
+    folds = train.make_folds(settings, data)
+    typer.echo(f"{len(folds.train)} pictures to learn from, {len(folds.calibration)} to calibrate on")
+    network = train.Trainer(settings, folds.train, out).run()
+    folder = exporting.write(release or out / "artifact", network, settings, folds, version)
+    figures = report.measure_release(folder, data)
+    exporting.add_metrics(folder, figures)
+    report.write_card(folder)
+    typer.echo(f"released to {folder}")
+    for name, figure in figures.items():
+        low, high = figure["interval"]
+        typer.echo(f"  {name:48} {figure['value']:.3f} ({low:.3f} to {high:.3f})  {figure['data']}, n = {figure['n']}")

@@ -1,0 +1,162 @@
+"""Our client for another service: one deadline, one retry of a broken connection, answers as typed messages."""
+
+import asyncio
+import time
+from typing import Any, TypeVar
+
+import httpx2
+import structlog
+from pydantic import BaseModel, ValidationError
+
+from services.common.deadline import Deadline
+from services.common.errors import FieldError, UnreadablePicture, UnsupportedPicture
+from services.common.telemetry import request_id
+from services.contracts import Status
+
+MAX_ANSWER_BYTES = 4_000_000
+CONNECT_S = 1.0
+KEEP_ALIVE_S = 3.0
+"""Shorter than the 5 s after which BentoML's server closes an idle connection."""
+FAILURES_TO_TRIP, PROBE_EVERY_S = 5, 1.0
+
+_BROKEN = (httpx2.ConnectError, httpx2.ReadError, httpx2.WriteError, httpx2.RemoteProtocolError)
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class DependencyFailure(Exception):  # noqa: N818
+    """A service did not give a usable answer; `status` is what its finding will say."""
+
+    def __init__(self, status: Status) -> None:
+        super().__init__(status)
+        self.status: Status = status
+
+
+class Breaker:
+    """After five failures in a row, only one request a second is let through until one succeeds.
+
+    Without it every assessment would wait out the deadline of a frozen service. Probes go out every
+    second even while earlier ones hang, so that recovery is noticed at once.
+    """
+
+    def __init__(self) -> None:
+        self.failures, self._last_probe = 0, 0.0
+
+    def allows(self) -> bool:
+        """Whether the next request may be sent."""
+        if self.failures < FAILURES_TO_TRIP:
+            return True
+        now = time.monotonic()
+        if now - self._last_probe < PROBE_EVERY_S:
+            return False
+        self._last_probe = now
+        return True
+
+    def note(self, *, success: bool) -> None:
+        """Take down how a request ended."""
+        self.failures = 0 if success else self.failures + 1
+
+
+class ServiceClient:
+    """Speaks to one of our services."""
+
+    def __init__(self, name: str, base_url: str, max_in_flight: int = 64) -> None:
+        self.name = name
+        self.breaker = Breaker()
+        limits = httpx2.Limits(max_connections=max_in_flight, keepalive_expiry=KEEP_ALIVE_S)
+        self._http = httpx2.AsyncClient(base_url=base_url, limits=limits, trust_env=False)
+
+    async def post(self, path: str, content: bytes, kind: type[M], deadline: Deadline, trace: dict[str, str]) -> M:
+        """Send bytes, read a message.
+
+        Raises DependencyFailure, or UnsupportedPicture and UnreadablePicture when the service refused the picture.
+        """
+        if not self.breaker.allows():
+            raise DependencyFailure("unavailable")
+        headers = {"X-Request-ID": request_id(), **deadline.header(), **trace}
+        started = time.monotonic()
+        try:
+            async with asyncio.timeout(deadline.left()):
+                status, body = await self._send(path, content, headers)
+            answer = self._read(status, body, kind)
+        except (DependencyFailure, TimeoutError, httpx2.HTTPError) as error:
+            self.breaker.note(success=False)
+            failure = _as_failure(error)
+            structlog.get_logger().warning(
+                "dependency failed",
+                dependency=self.name,
+                outcome=failure.status,
+                error=type(error).__name__,
+                duration_ms=round((time.monotonic() - started) * 1000, 1),
+            )
+            raise failure from error
+        self.breaker.note(success=True)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def _send(self, path: str, content: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
+        """One request, and one more if the connection broke: all our calls are safe to repeat."""
+        try:
+            return await self._once(path, content, headers)
+        except _BROKEN:
+            return await self._once(path, content, headers)
+
+    async def _once(self, path: str, content: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
+        timeout = httpx2.Timeout(None, connect=CONNECT_S)
+        async with self._http.stream("POST", path, content=content, headers=headers, timeout=timeout) as answer:
+            body = bytearray()
+            async for part in answer.aiter_bytes():
+                body += part
+                if len(body) > MAX_ANSWER_BYTES:
+                    raise DependencyFailure("invalid")
+            return answer.status_code, bytes(body)
+
+    @staticmethod
+    def _read(status: int, body: bytes, kind: type[M]) -> M | Exception:
+        if status == httpx2.codes.OK:
+            try:
+                return kind.model_validate_json(body)
+            except ValidationError as error:
+                raise DependencyFailure("invalid") from error
+        if status == httpx2.codes.UNPROCESSABLE_ENTITY:
+            return UnreadablePicture(_detail(body) or "The picture cannot be read.")
+        if status == httpx2.codes.UNSUPPORTED_MEDIA_TYPE:
+            message = _detail(body) or "The picture's format is not supported."
+            return UnsupportedPicture(message, FieldError("image", message))
+        raise DependencyFailure("unavailable")
+
+    async def get(self, path: str, within_s: float = 1.0) -> Any:
+        """A small JSON document, or text where it is none. Raises DependencyFailure."""
+        try:
+            async with asyncio.timeout(within_s):
+                answer = await self._http.get(path)
+            answer.raise_for_status()
+            return answer.json() if "json" in answer.headers.get("content-type", "") else answer.text
+        except (TimeoutError, httpx2.HTTPError, ValueError) as error:
+            raise _as_failure(error) from error
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+
+class _Detail(BaseModel):
+    detail: str
+    errors: list[dict[str, str]] = []
+
+
+def _detail(body: bytes) -> str | None:
+    """Our own services' words for a refused picture; anything else is not passed on."""
+    try:
+        problem = _Detail.model_validate_json(body)
+    except ValidationError:
+        return None
+    return problem.detail if any(error.get("field") == "image" for error in problem.errors) else None
+
+
+def _as_failure(error: Exception) -> DependencyFailure:
+    if isinstance(error, DependencyFailure):
+        return error
+    slow = isinstance(error, TimeoutError | httpx2.ReadTimeout | httpx2.WriteTimeout)
+    return DependencyFailure("timeout" if slow else "unavailable")

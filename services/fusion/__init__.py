@@ -1,0 +1,1 @@
+"""The fusion service: findings and answers in, one risk out."""

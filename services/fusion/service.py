@@ -1,0 +1,61 @@
+"""The fusion bento: `POST /v1/fuse` takes findings and answers."""
+
+import bentoml
+import structlog
+from starlette.requests import Request
+
+from fusion import prompt, questionnaire
+from fusion.hosted import OpenAIExplainer
+from fusion.questionnaire import InvalidAnswers
+from services.common import app as common
+from services.common import problems, telemetry
+from services.common.deadline import Deadline
+from services.common.errors import FieldError, InvalidInput
+from services.common.serving import options
+from services.common.settings import Settings
+from services.contracts import FuseRequest, FuseResponse
+from services.fusion.fuser import Fuser
+
+telemetry.configure("fusion")
+settings = Settings()
+app = common.create("Melalog fusion", "One risk from findings and answers.")
+
+
+@app.post("/v1/fuse", response_model=FuseResponse, responses=problems.RESPONSES)
+async def fuse(request: Request, findings: FuseRequest) -> FuseResponse:
+    """Weigh findings and answers."""
+    core: Fuser = app.state.fuser
+    try:
+        return await core.fuse(findings, Deadline.from_headers(request.headers, settings.deadline_s))
+    except InvalidAnswers as error:
+        fields = [FieldError(f"answers.{field}", message) for field, message in error.problems]
+        raise InvalidInput("Some answers are not valid.", *fields) from error
+
+
+@app.get("/v1/model")
+async def model() -> dict[str, object]:
+    """Which rules, questions and hosted model are in use."""
+    asked = bool(settings.llm_api_key.get_secret_value())
+    return {
+        "questionnaire": questionnaire.load().version,
+        "prompt": prompt.VERSION,
+        "prior": settings.prior,
+        "llm": settings.llm_model if asked else None,
+    }
+
+
+@bentoml.service(**options("fusion"))
+@bentoml.asgi_app(common.Edge(app, settings.max_body_bytes))
+class FusionService:
+    """Ready at once: the rules need nothing. The hosted model is used when a key is set."""
+
+    def __init__(self) -> None:
+        key = settings.llm_api_key.get_secret_value()
+        explainer = OpenAIExplainer(settings.llm_base_url, key, settings.llm_model) if key else None
+        self.core = app.state.fuser = Fuser(settings.prior, explainer)
+        structlog.get_logger().info("rules loaded", engine="llm" if explainer else "rules")
+
+    @bentoml.on_shutdown
+    async def close(self) -> None:
+        """Let go of connections."""
+        await self.core.close()

@@ -1,0 +1,1 @@
+"""The orchestrator: the public HTTP API. It keeps no state and stores no picture."""

@@ -1,0 +1,37 @@
+"""What FastAPI cannot see of the assessment's body, for /openapi.json."""
+
+from typing import Any
+
+ASSESSMENT_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["image"],
+                    "additionalProperties": False,
+                    "properties": {
+                        "image": {
+                            "type": "string",
+                            "format": "binary",
+                            "description": "JPEG, PNG, WebP or HEIC; at most 15 MB and 50 megapixels",
+                        },
+                        "questionnaire": {
+                            "type": "string",
+                            "contentMediaType": "application/json",
+                            "description": "JSON object of question id to answer; see GET /v1/questionnaire",
+                            "examples": ['{"age": 47, "sex": "female", "prior_melanoma": "no"}'],
+                        },
+                        "modality": {
+                            "type": "string",
+                            "enum": ["auto", "dermoscopy", "photograph"],
+                            "default": "auto",
+                        },
+                    },
+                },
+                "encoding": {"image": {"contentType": "image/jpeg, image/png, image/webp, image/heic"}},
+            }
+        },
+    }
+}

@@ -1,0 +1,114 @@
+"""One assessment: both image services at once, then fusion, inside one deadline. No HTTP, no BentoML."""
+
+import asyncio
+from collections.abc import Awaitable
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from fusion import wording
+from services.common import fusing
+from services.common.client import DependencyFailure
+from services.common.deadline import Deadline
+from services.common.errors import MelalogError, NoPictureEvidence
+from services.common.telemetry import request_id
+from services.contracts import (
+    Assessment,
+    ClassifierFinding,
+    ClassifyResponse,
+    Findings,
+    FuseRequest,
+    FuseResponse,
+    FusionInfo,
+    Status,
+    VerdictResponse,
+    VlmFinding,
+)
+from services.orchestrator.nodes import Nodes, Trace
+from services.orchestrator.submission import Submission
+
+FUSION_RESERVE_S, FUSION_RESERVE_SHARE = 3.0, 0.3
+"""The image stage leaves this much, or this share of a short deadline, for what comes after it."""
+RETURN_S = 0.3
+"""Kept back from fusion, so that the rules here can still answer in its place."""
+
+F = TypeVar("F", ClassifyResponse, VerdictResponse)
+
+
+class Assessor:
+    """Asks the services and puts the answer together."""
+
+    def __init__(self, nodes: Nodes, prior: float, deadline_s: float) -> None:
+        self.nodes, self.prior, self.deadline_s = nodes, prior, deadline_s
+
+    async def assess(self, submission: Submission, trace: Trace, *, heatmap: bool) -> Assessment:
+        """Raises NoPictureEvidence when both image services failed, and what they say of an unusable picture."""
+        deadline = Deadline.after(self.deadline_s)
+        images = deadline.less(min(FUSION_RESERVE_S, FUSION_RESERVE_SHARE * self.deadline_s))
+        classified, judged = await _both(
+            _or_status(self.nodes.classify(submission.image, images, trace, heatmap=heatmap), ClassifyResponse),
+            _or_status(self.nodes.judge(submission.image, images, trace), VerdictResponse),
+        )
+        if classified.status != "ok" and judged.status != "ok":
+            raise NoPictureEvidence("No model can judge the picture at the moment; try again shortly.", retry_after_s=2)
+        modality = submission.modality if submission.modality != "auto" else classified.modality or "photograph"
+        request = FuseRequest(
+            answers=submission.answers,
+            modality=modality,
+            classifier=classified.model_copy(update={"heatmap": None}),
+            vlm=judged,
+            picture=classified.picture,
+        )
+        fused, fusion_failed = await self._fuse(request, deadline, trace)
+        missing = {
+            "classifier": classified.status != "ok",
+            "vlm": judged.status != "ok",
+            "fusion": fusion_failed,
+            "llm": fused.llm_failed,
+        }
+        return Assessment(
+            id=request_id(),
+            created_at=datetime.now(UTC),
+            modality=modality,
+            risk=fused.risk,
+            findings=Findings(
+                classifier=ClassifierFinding.model_validate(classified.model_dump()),
+                vlm=VlmFinding.model_validate(judged.model_dump()),
+                picture=classified.picture,
+                questionnaire=fused.questionnaire,
+            ),
+            fusion=fused.fusion,
+            degraded=tuple(name for name, is_missing in missing.items() if is_missing),
+            disclaimer=wording.DISCLAIMER,
+        )
+
+    async def _fuse(self, request: FuseRequest, deadline: Deadline, trace: Trace) -> tuple[FuseResponse, bool]:
+        """Ask fusion; when it fails, apply the same rules here."""
+        try:
+            return await self.nodes.fuse(request, deadline.less(RETURN_S), trace), False
+        except (DependencyFailure, MelalogError):
+            decision = fusing.decide(request, self.prior)
+            return fusing.respond(decision, None, FusionInfo(engine="rules")), True
+
+
+async def _or_status(answer: Awaitable[F], kind: type[F]) -> F:
+    """The answer, or an empty finding that says how it failed."""
+    try:
+        found = await answer
+    except DependencyFailure as failure:
+        return kind(status=failure.status)
+    return found if found.status == "ok" else _emptied(found, kind, found.status)
+
+
+def _emptied(found: F, kind: type[F], status: Status) -> F:
+    """A finding that is not ok carries nothing but its status and, where known, its model."""
+    return kind(status=status, model=found.model)
+
+
+async def _both(first: Any, second: Any) -> tuple[ClassifyResponse, VerdictResponse]:
+    """Wait for both; when one refuses the picture, stop the other and raise the refusal."""
+    tasks = [asyncio.ensure_future(first), asyncio.ensure_future(second)]
+    try:
+        return tuple(await asyncio.gather(*tasks))
+    finally:
+        for task in tasks:
+            task.cancel()

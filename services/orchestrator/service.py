@@ -1,0 +1,104 @@
+"""The orchestrator bento: Melalog's public HTTP API."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import bentoml
+from fastapi_offline import FastAPIOffline
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import FileResponse
+from starlette.staticfiles import StaticFiles
+
+from fusion import questionnaire, wording
+from services.common import app as common
+from services.common import problems, telemetry
+from services.common.errors import Overloaded
+from services.common.serving import options
+from services.common.settings import Settings
+from services.contracts import Assessment
+from services.orchestrator import deployment, submission
+from services.orchestrator.nodes import HttpNodes
+from services.orchestrator.openapi import ASSESSMENT_BODY
+from services.orchestrator.pipeline import Assessor
+
+PAGE = Path(__file__).parent / "page"
+PAGE_POLICY = {
+    "Content-Security-Policy": (
+        "default-src 'self'; img-src 'self' blob: data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    ),
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+telemetry.configure("orchestrator")
+settings = Settings()
+app = common.create("Melalog", wording.DISCLAIMER, factory=FastAPIOffline)
+if settings.cors_origins:
+    app.add_middleware(
+        CORSMiddleware, allow_origins=settings.cors_origins, allow_methods=["GET", "POST"], allow_headers=["*"],
+        expose_headers=[common.REQUEST_ID, "Retry-After"],
+    )  # fmt: skip
+slots = asyncio.Semaphore(settings.max_in_flight)
+
+
+@app.post(
+    "/v1/assessments",
+    response_model=Assessment,
+    responses={**problems.RESPONSES, **problems.responses(406)},
+    openapi_extra=ASSESSMENT_BODY,
+)
+async def assess(request: Request, *, heatmap: bool = False) -> Assessment:
+    """Assess one picture of a skin lesion, with the answers to the questionnaire."""
+    submission.check_accept(request.headers.get("accept"))
+    if slots.locked():
+        raise Overloaded("Too many assessments are under way; try again in a moment.")
+    async with slots:
+        sent = await submission.read(request, settings.max_picture_bytes)
+        trace = {"traceparent": parent} if (parent := request.headers.get("traceparent")) else {}
+        core: Assessor = app.state.assessor
+        return await core.assess(sent, trace, heatmap=heatmap)
+
+
+@app.get("/v1/questionnaire")
+async def questions() -> dict[str, Any]:
+    """The questions a front-end asks, in order; every answer is optional."""
+    asked = questionnaire.load()
+    return asked.model_dump(exclude={"questions": {"__all__": {"evidence"}}}, exclude_none=True)
+
+
+@app.get("/v1/models")
+async def models() -> dict[str, Any]:
+    """What is deployed: name, version, digest and measured figures of each model."""
+    return await deployment.models(app.state.nodes)
+
+
+@app.get("/healthz/dependencies")
+async def dependencies() -> dict[str, str]:
+    """How the other services are, for people and dashboards; probes use /readyz."""
+    return await deployment.dependencies(app.state.nodes)
+
+
+@app.get("/", include_in_schema=False)
+async def page() -> FileResponse:
+    """The first page, for people."""
+    return FileResponse(PAGE / "index.html", headers=PAGE_POLICY)
+
+
+app.mount("/page", StaticFiles(directory=PAGE), name="page")
+
+
+@bentoml.service(**options("orchestrator"))
+@bentoml.asgi_app(common.Edge(app, settings.max_body_bytes))
+class OrchestratorService:
+    """Ready at once: it answers, degraded or with a clear 503, whatever the others do."""
+
+    def __init__(self) -> None:
+        self.nodes = app.state.nodes = HttpNodes(settings.classifier_url, settings.vlm_url, settings.fusion_url)
+        app.state.assessor = Assessor(self.nodes, settings.prior, settings.deadline_s)
+
+    @bentoml.on_shutdown
+    async def close(self) -> None:
+        """Let go of connections."""
+        await self.nodes.close()

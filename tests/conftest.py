@@ -1,0 +1,1 @@
+"""Shared fixtures; see the folders for the tests, which mirror the packages."""
