@@ -88,7 +88,7 @@ def _settings(settings: Settings) -> Iterator[Check]:
         yield Check("bad", "MELALOG_VLM_ENGINE=embedded, but no embedded model is released yet", "use openai or none")
     elif settings.vlm_engine == "none":
         hint = (
-            "answers will list vlm under `degraded`; set MELALOG_VLM_ENGINE=openai and MELALOG_VLM_BASE_URL to use one"
+            "answers will list vlm under `degraded`; to use one, set MELALOG_VLM_ENGINE and MELALOG_VLM_BASE_URL"
         )
         if settings.vlm_base_url:
             hint = "MELALOG_VLM_BASE_URL is set but not used: set MELALOG_VLM_ENGINE=openai"

@@ -52,7 +52,6 @@ class ClassifyResponse(ClassifierFinding):
     """Answer of `POST /v1/classify`: the public finding and what fusion needs to weigh it."""
 
     picture: PictureFinding = PictureFinding()
-    modality: Modality | None = None
     logit: float | None = None
     logit_sd: float | None = Field(None, ge=0)
     prevalence: float | None = Field(None, gt=0, lt=1)

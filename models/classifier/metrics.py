@@ -4,7 +4,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
+from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 Array = NDArray[np.float64]
 Metric = Callable[[Array, Array], float]
@@ -53,3 +57,12 @@ def bootstrap(
             values.append(metric(truth[drawn], p[drawn]))
     low, high = np.percentile(values, [2.5, 97.5])
     return metric(truth, p), (float(low), float(high))
+
+
+def probe(embedding: NDArray[np.float32], target: NDArray[np.bool_], groups: Sequence[str]) -> Array:
+    """Cross-validated probabilities of a linear probe, groups never on both sides. embedding: [N, D]."""
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=500))
+    p: Array = cross_val_predict(
+        model, embedding, target, groups=groups, cv=StratifiedGroupKFold(5), method="predict_proba"
+    )[:, 1]
+    return p

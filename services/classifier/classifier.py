@@ -21,7 +21,6 @@ MAX_BATCH = 8
 MAX_WAITING = 64
 OVERSAMPLING = 2
 """Decode to at least this many times the network's input: enough for a clean resize, no more."""
-PHOTOGRAPH = 0.5
 
 
 class Classifier:
@@ -70,7 +69,6 @@ class Classifier:
     def _answer(self, scores: Scores, picture: PictureFinding, *, with_heatmap: bool) -> ClassifyResponse:
         manifest, threshold = self.manifest, self.variant.thresholds.get("sensitivity_95")
         limit = manifest.ood_threshold
-        photograph = scores.photograph
         return ClassifyResponse(
             melanoma=scores.melanoma,
             malignant=max(scores.malignant, scores.melanoma),
@@ -79,7 +77,6 @@ class Classifier:
             heatmap=heatmap.png(scores.heatmap) if with_heatmap else None,
             model=self.model,
             picture=picture,
-            modality=None if photograph is None else "photograph" if photograph >= PHOTOGRAPH else "dermoscopy",
             logit=scores.logit,
             logit_sd=manifest.calibration.logit_sd,
             prevalence=manifest.calibration.prevalence,

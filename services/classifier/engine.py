@@ -13,7 +13,7 @@ OUTPUTS = ("melanoma", "malignant", "classes", "logit", "ood", "heatmap")
 
 @dataclass(frozen=True)
 class Scores:
-    """One picture's outputs. heatmap: [h, w] in 0 to 1; photograph: chance that it is no dermoscopy, if known."""
+    """One picture's outputs. heatmap: [h, w] in 0 to 1."""
 
     melanoma: float
     malignant: float
@@ -21,7 +21,6 @@ class Scores:
     logit: float
     ood: float
     heatmap: NDArray[np.float32]
-    photograph: float | None = None
 
 
 class Engine(Protocol):
@@ -45,13 +44,10 @@ class OnnxEngine:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         self.name = f"onnxruntime-{onnxruntime.__version__}"
-        offered = [output.name for output in self._session.get_outputs()]
-        self._outputs = [*OUTPUTS, *(["photograph"] if "photograph" in offered else [])]
 
     def run(self, batch: NDArray[np.uint8]) -> list[Scores]:
         """Run one batch."""
-        found = dict(zip(self._outputs, self._session.run(self._outputs, {"image": batch}), strict=True))
-        photograph = found.get("photograph")
+        found = dict(zip(OUTPUTS, self._session.run(OUTPUTS, {"image": batch}), strict=True))
         return [
             Scores(
                 melanoma=float(found["melanoma"][i]),
@@ -60,7 +56,6 @@ class OnnxEngine:
                 logit=float(found["logit"][i]),
                 ood=float(found["ood"][i]),
                 heatmap=found["heatmap"][i],
-                photograph=None if photograph is None else float(photograph[i]),
             )
             for i in range(len(batch))
         ]

@@ -1,6 +1,8 @@
 """Bytes of a picture, from sniffing to an upright RGB picture. The only place where pictures are decoded."""
 
 import io
+import threading
+from contextlib import nullcontext
 from math import ceil
 
 import numpy as np
@@ -12,6 +14,10 @@ from services.common.sniff import sniff
 
 MAX_PIXELS = 50_000_000
 MIN_SIDE = 32
+BIG_PIXELS = 12_000_000
+"""Still bigger than this at a JPEG's chosen scale: decoded one at a time, because 50 megapixels take up to 0.8 GB."""
+
+_one_at_a_time = threading.Lock()
 
 pillow_heif.register_heif_opener(thumbnails=False)
 # Our own limit is checked on the header, before a pixel is decoded; Pillow's would only warn.
@@ -21,9 +27,10 @@ Image.MAX_IMAGE_PIXELS = None
 def decode(data: bytes, enough: int) -> Image.Image:
     """Decode to upright RGB without metadata; first frame of an animation.
 
-    A big JPEG is decoded at the smallest scale whose shorter side still has `enough` pixels: decoding
-    outweighs inference. Raises UnsupportedPicture for other formats and UnreadablePicture for a picture
-    that is empty, truncated, undecodable, has over 50 megapixels or a side under 32 pixels.
+    A big picture is made smaller as early as its format allows, to a shorter side of at least `enough`
+    pixels: decoding outweighs inference, and a small file can hold a picture that fills memory. Raises
+    UnsupportedPicture for other formats and UnreadablePicture for a picture that is empty, truncated,
+    undecodable, has over 50 megapixels or a side under 32 pixels.
     """
     kind = sniff(data)
     try:
@@ -31,12 +38,29 @@ def decode(data: bytes, enough: int) -> Image.Image:
             _check_size(image)
             if kind == "JPEG":
                 image.draft("RGB", _scaled(image.size, enough))
-            image.load()
-            return _flatten(ImageOps.exif_transpose(image))
+            with _one_at_a_time if image.width * image.height > BIG_PIXELS else nullcontext():
+                image.load()
+                small = _reduce(image, enough)
+        return _flatten(ImageOps.exif_transpose(small))
     except UnreadablePicture:
         raise
     except Exception as error:  # decoders raise many kinds: OSError, SyntaxError, ValueError, struct.error …
         raise UnreadablePicture(f"The {kind} picture is truncated or damaged; take or export it again.") from error
+
+
+def _reduce(image: Image.Image, enough: int) -> Image.Image:
+    """A loaded picture, box-averaged by the largest whole factor that leaves `enough` pixels."""
+    factor = min(image.size) // enough
+    if factor < 2:  # noqa: PLR2004
+        return image.copy()
+    if image.mode == "P":
+        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    if image.mode.startswith("I;16"):
+        image = image.convert("I")
+    exif = image.getexif()
+    small = image.reduce(factor)
+    small.getexif().update(exif)
+    return small
 
 
 def _check_size(image: Image.Image) -> None:

@@ -19,6 +19,7 @@ from services.contracts import (
     FuseRequest,
     FuseResponse,
     FusionInfo,
+    Modality,
     Status,
     VerdictResponse,
     VlmFinding,
@@ -50,7 +51,8 @@ class Assessor:
         )
         if classified.status != "ok" and judged.status != "ok":
             raise NoPictureEvidence("No model can judge the picture at the moment; try again shortly.", retry_after_s=2)
-        modality = submission.modality if submission.modality != "auto" else classified.modality or "photograph"
+        # Nothing tells the two apart yet; as a photograph the picture can raise the risk but not lower it.
+        modality: Modality = "photograph" if submission.modality == "auto" else submission.modality
         request = FuseRequest(
             answers=submission.answers,
             modality=modality,

@@ -52,7 +52,7 @@ class VlmService:
     """Ready whether or not its engine answers: the engine's state is a finding's status, not a probe's."""
 
     def __init__(self) -> None:
-        self.core = app.state.verdicts = Verdicts(_engine(), decoders=usable_cores())
+        self.core = app.state.verdicts = Verdicts(_engine(), decoders=settings.threads or usable_cores())
         structlog.get_logger().info("engine chosen", engine=settings.vlm_engine)
 
     @bentoml.on_shutdown

@@ -29,6 +29,8 @@ function rows(name, nodes) {
 }
 
 const items = (texts) => texts.map((text) => make("li", { textContent: text }));
+/** What a field is called on the page: its question, or a plain word. */
+const asked = (field) => questions.find(({ id }) => id === field)?.text ?? plain(FIELDS, field);
 const say = (text) => { $("#status").textContent = text; };
 
 /** What went wrong, in words: key of REFUSALS, what the server added, the fields concerned, seconds to wait. */
@@ -36,7 +38,8 @@ class Failure extends Error {
   constructor(kind, { detail = "", errors = [], requestId = "", wait = 0 } = {}) {
     super(kind);
     const [title, way] = REFUSALS[kind] ?? REFUSALS[kind >= 500 ? "5xx" : "4xx"];
-    Object.assign(this, { title, lines: [detail, way].filter(Boolean), errors, requestId, wait });
+    const lines = [detail, way].filter((line) => line && !errors.some(({ message }) => message === line));
+    Object.assign(this, { title, lines, errors, requestId, wait });
   }
 }
 
@@ -74,7 +77,8 @@ $("#frame").addEventListener("click", () => $("#choose").click());
 const TYPES = {
   integer: {
     draw(question, help) {
-      const input = make("input", { id: `q-${question.id}`, name: `q-${question.id}`, type: "number", inputMode: "numeric", step: "1",
+      const name = `q-${question.id}`;
+      const input = make("input", { id: name, name, type: "number", inputMode: "numeric", step: "1",
         min: question.minimum ?? "", max: question.maximum ?? "" });
       return make("div", {}, make("label", { htmlFor: input.id, textContent: question.text }), help, input);
     },
@@ -120,7 +124,8 @@ async function loadQuestions() {
     place.replaceChildren(...questions.map(draw));
   } catch {
     const retry = make("button", { type: "button", textContent: "Load the questions again", onclick: loadQuestions });
-    place.replaceChildren(make("p", { className: "notice" }, "The questions could not be loaded. You can send the picture without them."), retry);
+    const words = "The questions could not be loaded. You can send the picture without them.";
+    place.replaceChildren(make("p", { className: "notice", textContent: words }), retry);
   }
   place.removeAttribute("aria-busy");
 }
@@ -163,7 +168,7 @@ function button(label, off) {
 function busy(on) {
   form.classList.toggle("busy", on);
   $("#cancel").hidden = !on;
-  if (!waiting) button(on ? "Assessing …" : "Assess this picture", on);
+  button(on ? "Assessing …" : "Assess this picture", on);
 }
 
 form.addEventListener("submit", async (event) => {
@@ -171,7 +176,7 @@ form.addEventListener("submit", async (event) => {
   if (running || waiting) return;
   problem.hidden = result.hidden = true;
   for (const node of form.querySelectorAll("[data-field]")) blame(node.dataset.field, "");
-  let patience = 0;
+  let patience = 0, failure = null;
   try {
     const body = collect();
     running = new AbortController();
@@ -180,15 +185,22 @@ form.addEventListener("submit", async (event) => {
     say("Your picture is being judged. This takes a few seconds.");
     patience = setTimeout(say, 8000, "Still at it. A large picture or a slow connection takes longer.");
     await show(await ask(body, running.signal), body.get("image"));
-    say("The result is below.");
   } catch (error) {
-    fail(error);
-  } finally {
-    clearTimeout(patience);
-    running = null;
-    busy(false);
+    failure = error;
   }
+  clearTimeout(patience);
+  running = null;
+  busy(false);
+  failure ? fail(failure) : arrive(); // only now: the page above has its final height
 });
+
+function arrive() {
+  say("The result is below.");
+  $("#stale").hidden = !stale;
+  result.hidden = false;
+  slot("headline").focus({ preventScroll: true });
+  result.scrollIntoView();
+}
 
 /** Says what is wrong with a field beside it. Returns what to focus, undefined if the page has no such field. */
 function blame(field, message) {
@@ -203,12 +215,14 @@ function blame(field, message) {
 
 function fail(error) {
   say("");
-  if (error.name === "AbortError") return say("Stopped. Nothing was assessed.");
+  if (error.name === "AbortError") {
+    $("#submit").focus();
+    return say("Stopped. Nothing was assessed.");
+  }
   const { title, lines, errors, requestId, wait } = error instanceof Failure ? error : new Failure("unreadable");
   const wrong = errors.map(({ field, message }) => ({ field: field.split(".").at(-1), message }));
-  const name = (field) => questions.find(({ id }) => id === field)?.text ?? plain(FIELDS, field);
   problem.replaceChildren(make("h3", { textContent: title }), ...lines.map((line) => make("p", { textContent: line })),
-    make("ul", {}, ...items(wrong.map(({ field, message }) => `${name(field)}: ${message}`))));
+    make("ul", {}, ...items(wrong.map(({ field, message }) => `${asked(field)} – ${message}`))));
   if (requestId) problem.append(make("p", { className: "soft small", textContent: `Request id: ${requestId}` }));
   problem.hidden = false;
   const blamed = wrong.map(({ field, message }) => blame(field, message));
@@ -253,10 +267,6 @@ async function show(answer, sent) {
   const author = answer.fusion.engine === "llm" ? answer.fusion.model ?? "a hosted language model" : "fixed rules";
   put("small", `Explanation by ${author} · ${new Date(answer.created_at).toLocaleString()} · Request id ${answer.id}`);
   await showPicture(findings, answer.modality, sent);
-  $("#stale").hidden = !stale;
-  result.hidden = false;
-  slot("headline").focus({ preventScroll: true });
-  result.scrollIntoView();
 }
 
 /** A box from one share of its surroundings to another, both in percent; page.css draws it. */
@@ -276,7 +286,8 @@ function showProbability(risk) {
   slot("ruler").replaceChildren(...steps.map((p) => mark("tick", place(p))),
     ...[0.001, 0.01, 0.1, 1].map((p) => mark("tick named", place(p), place(p), `${p * 100} %`)),
     mark("band", place(low), place(high)), mark("value", place(risk.melanoma)));
-  put("ofThousand", `Of 1000 spots like this on people with such answers, ${risk.melanoma < 0.001 ? "fewer than one is" : `about ${Math.round(risk.melanoma * 1000)} would be`} melanoma. `
+  const many = risk.melanoma < 0.001 ? "fewer than one" : `about ${Math.round(risk.melanoma * 1000)}`;
+  put("ofThousand", `Of 1000 spots like this on people with such answers, ${many} would be melanoma. `
     + `Any skin cancer, melanoma among it: ${percent(risk.malignant)}.`);
 }
 
@@ -288,41 +299,45 @@ function showContributions(contributions) {
     const end = 50 + (50 * x) / widest;
     return make("li", { className: x > 0 ? "up" : "" }, make("span", { textContent: plain(CONTRIBUTIONS, id) }),
       make("span", { className: "track" }, mark("fill", Math.min(50, end), Math.max(50, end))),
-      make("span", { className: "weight", textContent: `${x > 0 ? "raises ×" : "lowers ÷"}${Math.exp(Math.abs(x)).toFixed(1)}` }));
+      make("span", { className: "weight" }, x > 0 ? "raises ×" : "lowers ÷", Math.exp(Math.abs(x)).toFixed(1)));
   }));
-  put("start", prior && `The starting point is ${percent(1 / (1 + Math.exp(-prior.log_odds)))}, the share of melanoma among spots that people show. `
-    + "Each bar multiplies or divides the odds.");
+  put("start", prior && `The starting point is ${percent(1 / (1 + Math.exp(-prior.log_odds)))}, the share of melanoma among `
+    + "spots that people show. Each bar multiplies or divides the odds.");
 }
 
 function showFactors(finding) {
   rows("factors", (finding.factors ?? []).map((factor) => make("tr", {},
-    make("th", { scope: "row" }, questions.find(({ id }) => id === factor.id)?.text ?? plain({}, factor.id), make("small", { textContent: factor.source })),
+    make("th", { scope: "row" }, asked(factor.id), make("small", { textContent: factor.source })),
     make("td", { textContent: plain(CHOICES, factor.answer) }),
     make("td", { textContent: `×${factor.likelihood_ratio.toFixed(2)}` }))));
-  put("together", `Together ×${finding.likelihood_ratio.toFixed(2)}: less than multiplied, because such answers overlap. Questionnaire ${finding.version}.`);
+  put("together", `Together ×${finding.likelihood_ratio.toFixed(2)}: less than multiplied, because such answers overlap. `
+    + `Questionnaire ${finding.version}.`);
 }
 
 const source = (model) => model && `Model: ${model.name} ${model.version}`;
 
 function showClassifier(finding) {
   put("classifier", finding.status === "ok"
-    ? `Melanoma ${percent(finding.melanoma)}, any skin cancer ${percent(finding.malignant)}: from the picture alone, at the mix of spots it was tested on. `
-      + "The risk above also weighs your answers and how rare melanoma is."
+    ? `Melanoma ${percent(finding.melanoma)}, any skin cancer ${percent(finding.malignant)}: from the picture alone, at the mix `
+      + "of spots it was tested on. The risk above also weighs your answers and how rare melanoma is."
     : `The classifier ${plain(STATUSES, finding.status)}.`);
-  put("unfamiliar", finding.in_distribution === false && "This picture is unlike those the classifier learned from. Take its figures with care.");
+  put("unfamiliar", finding.in_distribution === false
+    && "This picture is unlike those the classifier learned from. Take its figures with care.");
   const shares = Object.entries(finding.classes ?? {}).sort((a, b) => b[1] - a[1]);
   slot("classes").hidden = !shares.length;
   slot("classes").tBodies[0].replaceChildren(...shares.map(([name, share]) => make("tr", {},
     make("th", { scope: "row", textContent: plain(CLASSES, name) }),
-    make("td", {}, make("span", { textContent: percent(share).replace("less than", "<") }), mark("share", 0, share * 100)))));
+    make("td", {}, make("span", {}, percent(share).replace("less than", "<"), mark("share", 0, share * 100))))));
   put("classifierModel", source(finding.model));
 }
 
 function showVlm(finding) {
   const sure = finding.confidence == null ? "" : ` (${percent(finding.confidence)} sure)`;
   const said = finding.answer === "Unsure" ? "it could not say" : `it answered “${finding.answer}”${sure}`;
-  const share = finding.melanoma == null ? "" : ` Calibrated, this means ${percent(finding.melanoma)} melanoma, from the picture alone.`;
-  put("vlm", finding.status === "ok" ? `Asked whether this is melanoma, ${said}.${share}` : `The vision-language model ${plain(STATUSES, finding.status)}.`);
+  const share = finding.melanoma == null ? ""
+    : ` Calibrated, this means ${percent(finding.melanoma)} melanoma, from the picture alone.`;
+  put("vlm", finding.status === "ok" ? `Asked whether this is melanoma, ${said}.${share}`
+    : `The vision-language model ${plain(STATUSES, finding.status)}.`);
   put("vlmModel", source(finding.model));
 }
 
@@ -334,7 +349,7 @@ async function showPicture({ classifier, picture: { quality, problems = [] } }, 
   image.src = URL.createObjectURL(sent);
   const seen = await image.decode().then(() => true, () => false);
   slot("overlay").hidden = !seen;
-  put("unseen", seen ? "" : "Your browser cannot show this picture, so the heat map has nothing to lie on.");
+  put("unseen", seen ? "" : "Your browser cannot show this picture, so there is no heat map to show.");
   slot("canvas").hidden = slot("heat").hidden = !(seen && classifier.heatmap && await drawHeat(classifier.heatmap));
 }
 
@@ -343,7 +358,7 @@ async function drawHeat(base64) {
   const map = new Image();
   map.src = `data:image/png;base64,${base64}`;
   if (!await map.decode().then(() => true, () => false)) return false;
-  const pen = Object.assign(slot("canvas"), { width: map.width, height: map.height }).getContext("2d");
+  const pen = Object.assign(slot("canvas"), { width: map.width, height: map.height }).getContext("2d", { willReadFrequently: true });
   pen.drawImage(map, 0, 0);
   const pixels = pen.getImageData(0, 0, map.width, map.height);
   const stops = [[70, 20, 170], [225, 50, 140], [255, 235, 70]];
