@@ -56,7 +56,7 @@ def _die_with_parent() -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def start(service: Service, settings: Settings) -> "subprocess.Popen[str]":
+def start(service: Service, settings: Settings, output: IO[str] | int = subprocess.PIPE) -> "subprocess.Popen[str]":
     """`bentoml serve` in a process group of its own, so that Ctrl-C reaches it only through us."""
     bentoml = Path(sys.executable).with_name("bentoml")
     return subprocess.Popen(
@@ -66,7 +66,7 @@ def start(service: Service, settings: Settings) -> "subprocess.Popen[str]":
         ],
         cwd=ROOT,
         env=environment(settings, service.name),
-        stdout=subprocess.PIPE,
+        stdout=output,
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from models.classifier import calibration, evaluate, metrics, pictures, table, train
-from models.classifier.artifact import sha256
+from models.classifier.artifact import MODEL_FILE, sha256
 from models.classifier.calibration import Calibration
 from models.classifier.config import TrainConfig
 from models.classifier.labels import CLASSES, MALIGNANT, MELANOMA
@@ -110,7 +110,7 @@ def write(folder: Path, network: nn.Module, config: TrainConfig, folds: train.Fo
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
     calibrated = calibrate(network, folds.calibration, config)
-    model = unfinished / evaluate.MODEL_FILE
+    model = unfinished / MODEL_FILE
     write_graph(network, calibrated.calibration, config.input_size, model)
     manifest = _manifest(model, calibrated, config, folds, version)
     (unfinished / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
@@ -152,7 +152,7 @@ def add_metrics(folder: Path, figures: dict[str, dict[str, Any]]) -> None:
     """Write measured figures into the manifest."""
     path = folder / "manifest.json"
     manifest = json.loads(path.read_text())
-    manifest["files"][evaluate.MODEL_FILE]["metrics"].update(figures)
+    manifest["files"][MODEL_FILE]["metrics"].update(figures)
     unfinished = path.with_suffix(".tmp")
     unfinished.write_text(json.dumps(manifest, indent=2) + "\n")
     unfinished.rename(path)

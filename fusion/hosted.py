@@ -1,8 +1,10 @@
 """The hosted model's port and its adapter to any OpenAI-compatible server."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any, Protocol, cast
 
+import httpx2
 import openai
 
 from fusion.prompt import HostedAnswer, UnusableAnswer, messages, parse
@@ -10,6 +12,8 @@ from fusion.rules import Decision
 
 REPAIR_NEEDS_S = 2.0
 MAX_TOKENS = 500
+MAX_ANSWER_BYTES = 100_000
+"""As sent. The SDK would read an endless answer into memory until the deadline."""
 
 
 class HostedFailure(RuntimeError):  # noqa: N818
@@ -39,8 +43,10 @@ class OpenAIExplainer:
 
     def __init__(self, base_url: str, api_key: str, model: str) -> None:
         self.model = model
-        # The deadline and the one repair are ours: the SDK's retries would multiply them.
-        self._client = openai.AsyncOpenAI(base_url=base_url, api_key=api_key, max_retries=0)
+        # One call is one request to the host that was named: the SDK would follow redirects, and retry beyond our
+        # deadline. A key read from a file often ends in a newline, which no header may.
+        http = openai.DefaultAsyncHttpxClient(follow_redirects=False, event_hooks={"response": [_cap]})
+        self._client = openai.AsyncOpenAI(base_url=base_url, api_key=api_key.strip(), max_retries=0, http_client=http)
 
     async def explain(self, decision: Decision, within_s: float) -> HostedAnswer:
         """One call, and one repair if it is worth it and two seconds are left."""
@@ -65,7 +71,7 @@ class OpenAIExplainer:
             raise HostedFailure("timeout") from error
         except openai.APIError as error:
             raise HostedFailure(_reason(error)) from error
-        except (ValueError, LookupError, TypeError, AttributeError) as error:  # a body that is no chat completion
+        except _NOT_A_COMPLETION as error:
             raise HostedFailure("garbage") from error
 
     async def _ask(self, chat: list[dict[str, str]]) -> str:
@@ -84,6 +90,32 @@ class OpenAIExplainer:
     async def close(self) -> None:
         """Close the connection pool."""
         await self._client.close()
+
+
+_NOT_A_COMPLETION = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
+"""What the SDK, or we, stumble into when a body is something else: it reads answers without checking them."""
+
+
+class _Capped(httpx2.AsyncByteStream):
+    """A body that ends in ValueError when it is longer than any chat completion."""
+
+    def __init__(self, body: httpx2.AsyncByteStream) -> None:
+        self._body = body
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        seen = 0
+        async for part in self._body:
+            seen += len(part)
+            if seen > MAX_ANSWER_BYTES:
+                raise ValueError("the answer is too long")
+            yield part
+
+    async def aclose(self) -> None:
+        await self._body.aclose()
+
+
+async def _cap(response: httpx2.Response) -> None:
+    response.stream = _Capped(cast("httpx2.AsyncByteStream", response.stream))
 
 
 def _reason(error: openai.APIError) -> str:

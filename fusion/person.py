@@ -69,19 +69,19 @@ def age_sex_log_odds(age: int | None, sex: str | None) -> float:
 
 
 def evaluate(answers: Answers, questionnaire: Questionnaire) -> PersonEvidence:
-    """Weigh the answers. Unanswered questions take no part at all."""
+    """Weigh the answers. An unanswered question is worth 1, in its cluster too: else "no" could raise a risk."""
     factors = []
-    for question in questionnaire.questions:
-        answer = answers.factors.get(question.id)
-        if answer is None or question.evidence is None:
-            continue
-        known = question.evidence
-        mean = known.prevalence * known.relative_risk + 1 - known.prevalence
-        ratio = (known.relative_risk if answer == "yes" else 1.0) / mean
-        factors.append(Factor(question.id, answer, known.cluster, ratio, known.source))
     clusters: dict[str, float] = {}
-    for factor in factors:
-        clusters[factor.cluster] = max(clusters.get(factor.cluster, 0.0), factor.likelihood_ratio)
+    for question in questionnaire.questions:
+        answer, known = answers.factors.get(question.id), question.evidence
+        if known is None:
+            continue
+        ratio = 1.0
+        if answer is not None:
+            mean = known.prevalence * known.relative_risk + 1 - known.prevalence
+            ratio = (known.relative_risk if answer == "yes" else 1.0) / mean
+            factors.append(Factor(question.id, answer, known.cluster, ratio, known.source))
+        clusters[known.cluster] = max(clusters.get(known.cluster, 0.0), ratio)
     person = SHRINK_FACTORS * sum(math.log(ratio) for ratio in clusters.values())
     capped = min(max(person, CAP_DOWN), CAP_UP)
     return PersonEvidence(age_sex_log_odds(answers.age, answers.sex), person, capped - person, tuple(factors))

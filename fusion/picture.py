@@ -14,10 +14,10 @@ LIMIT = 4.0
 """Largest shift in log-odds one picture may cause (55 times). A calibration fold of about a thousand pictures
 supports no more: EVIDENCE 3.6, "never more certain than the evidence"."""
 SD_UNKNOWN = 1.5
-"""Judgement: log-odds deviation of a picture that no model could judge."""
+"""Judgement: log-odds deviation of a picture that the classifier could not judge; the widest there is, so that
+losing a part never makes the answer look surer."""
 SD_PHOTOGRAPH = 0.7
 """Judgement, added in quadrature: the models learned from dermoscopy."""
-SD_VLM_ALONE = 0.7
 PHOTOGRAPH_WEIGHT = 0.5
 """Judgement until measured: half of what a photograph says against, nothing of what it says for."""
 
@@ -61,11 +61,10 @@ def evaluate(classifier: ImageEvidence | None, vlm: ImageEvidence | None, modali
     chosen = classifier or vlm
     if chosen is None:
         return PictureEvidence(0.0, 0.0, SD_UNKNOWN)
-    variance = (chosen.logit_sd if chosen.logit_sd is not None else SD_UNKNOWN) ** 2
-    if classifier is None:
-        variance += SD_VLM_ALONE**2
-    if modality == "photograph":
-        variance += SD_PHOTOGRAPH**2
+    sd = SD_UNKNOWN
+    if classifier is not None and classifier.logit_sd is not None:
+        added = SD_PHOTOGRAPH if modality == "photograph" else 0.0
+        sd = min(math.hypot(classifier.logit_sd, added), SD_UNKNOWN)
     melanoma = _shift(chosen.melanoma, chosen.prevalence, modality)
     malignant = melanoma
     if chosen.malignant is not None and chosen.malignant_prevalence is not None:
@@ -73,4 +72,4 @@ def evaluate(classifier: ImageEvidence | None, vlm: ImageEvidence | None, modali
     if classifier is None:
         # Alone, the second model may raise a risk, never lower it.
         melanoma, malignant = max(melanoma, 0.0), max(malignant, 0.0)
-    return PictureEvidence(melanoma, malignant, math.sqrt(variance))
+    return PictureEvidence(melanoma, malignant, sd)

@@ -2,14 +2,16 @@
 
 import json
 import re
+import unicodedata
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fusion.policy import LEVELS, Level
 from fusion.rules import Decision
+from fusion.wording import percent
 
-VERSION = "2026-11-1"
+VERSION = "2026-11-2"
 
 SYSTEM = (
     "You explain the result of a skin-lesion risk calculation to a lay person. The result is given as JSON and is "
@@ -20,14 +22,37 @@ SYSTEM = (
 )
 
 REASSURANCE = re.compile(
-    r"\b(all clear|harmless|benign|good news|no (?:skin )?cancer|not (?:skin )?cancer|cancer[- ]free|nothing to worry|"
-    r"no need to (?:see|worry)|don't worry|do not worry|no risk|not dangerous)\b",
+    r"\b(?:all clear|harmless|benign|good news|rest assured|reassuring|non-?cancerous|cancer[- ]free|"
+    r"(?:no|not|isn't|without)(?: an?| any)?(?: (?:signs?|evidence) of)?(?: skin)? (?:cancer|melanoma|malignan)\w*|"
+    r"(?:nothing|no (?:need|cause|reason)|(?:don't|do not) (?:need|have))"
+    r" (?:to|for) (?:be )?(?:worry|concern|see|fear)\w*|"
+    r"nothing (?:serious|dangerous|wrong)|(?:don't|do not|needn't|need not) (?:worry|be concerned)|"
+    r"no (?:danger|risk(?! factor))|(?:not|isn't) (?:dangerous|serious|worrying|a concern)|"
+    r"(?:you are|you're|looks|spot is|mole is|it is|it's) (?:perfectly |completely )?(?:fine|safe|normal|healthy)|"
+    r"(?<!cannot )(?<!can't )(?<!not )(?<!not be )rule[sd]? out)\b",
     re.IGNORECASE,
 )
 DIAGNOSIS = re.compile(
-    r"\b(you have|this is|diagnos\w+ (?:is|of|as)) (?:a |an )?(?:melanoma|carcinoma|cancer)\b", re.IGNORECASE
+    r"\b(?:you have|(?:this|it|spot|lesion|mole|picture)(?: is|'s)|diagnos\w+ (?:is|of|as|with))"
+    r"(?: (?:a|an|the|clearly|likely|probably|certainly|definitely|early|skin|basal cell|squamous cell))*"
+    r" (?:melanoma|carcinoma|cancer|malignant)\b",
+    re.IGNORECASE,
 )
+LEVEL_WORDS: dict[Level, str] = {
+    "low": "low|minimal|negligible|tiny|very small",
+    "moderate": "moderate|medium|intermediate",
+    "high": "high",
+}
 NUMBER = re.compile(r"\d+(?:[.,]\d+)?")
+_COUNT = (
+    "(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|fifteen|twenty|thirty|forty|fifty|sixty|seventy|"
+    "eighty|ninety|(?:a )?hundred|(?:a )?thousand|half|third|quarter)"
+)
+SPELLED_NUMBER = re.compile(
+    rf"\b(?:{_COUNT}[ -](?:percent|per cent|times|in {_COUNT}|out of {_COUNT})|{_COUNT}-?fold|twice|"
+    r"(?:doubl|tripl)(?:es|ed|ing))\b",
+    re.IGNORECASE,
+)
 
 
 class UnusableAnswer(ValueError):  # noqa: N818
@@ -37,7 +62,7 @@ class UnusableAnswer(ValueError):  # noqa: N818
 class HostedAnswer(BaseModel):
     """What the hosted model may say. It supplies no number, and its level changes nothing."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", str_strip_whitespace=True)
     level: Level
     explanation: str = Field(min_length=20, max_length=1200)
 
@@ -46,9 +71,7 @@ def messages(decision: Decision) -> list[dict[str, str]]:
     """The chat: coded answers and our own numbers only; no free text, no identifier ever goes out."""
     facts: dict[str, Any] = {
         "level": decision.level,
-        "melanoma_percent": round(decision.melanoma * 100, 1),
-        "interval_percent": [round(bound * 100, 1) for bound in decision.interval],
-        "skin_cancer_percent": round(decision.malignant * 100, 1),
+        "figures": _figures(decision),
         "raised_by": list(decision.raised_by),
         "log_odds": {name: round(value, 1) for name, value in decision.contributions.items()},
         "answers": {factor.id: factor.answer for factor in decision.person.factors},
@@ -64,16 +87,38 @@ def parse(text: str, decision: Decision) -> HostedAnswer:
         answer = HostedAnswer.model_validate_json(text[start : end + 1])
     except ValidationError as error:
         raise UnusableAnswer("not the JSON object that was asked for") from error
-    if REASSURANCE.search(answer.explanation):
+    said = _plain(answer.explanation)
+    if REASSURANCE.search(said):
         raise UnusableAnswer("it reassures")
-    if DIAGNOSIS.search(answer.explanation):
+    if DIAGNOSIS.search(said):
         raise UnusableAnswer("it diagnoses")
-    for level in LEVELS:
-        if level != decision.level and re.search(
-            rf"\b{level}[- ]risk\b|\brisk is {level}\b", answer.explanation, re.IGNORECASE
-        ):
-            raise UnusableAnswer("it contradicts the level")
-    allowed = set(NUMBER.findall(json.dumps(messages(decision)[1]["content"])))
-    if set(NUMBER.findall(answer.explanation)) - allowed:
+    if any(_names(level, said) for level in LEVELS if level != decision.level):
+        raise UnusableAnswer("it contradicts the level")
+    ours = {figure for told in _figures(decision).values() for figure in NUMBER.findall(told)}
+    if set(NUMBER.findall(said)) - ours - {figure.removesuffix(".0") for figure in ours} or SPELLED_NUMBER.search(said):
         raise UnusableAnswer("it has a number that is not ours")
     return answer
+
+
+def _figures(decision: Decision) -> dict[str, str]:
+    """The only numbers an answer may quote, worded as the page words them: a small risk is never "0.0 %"."""
+    low, high = (percent(bound) for bound in decision.interval)
+    return {
+        "melanoma": percent(decision.melanoma),
+        "melanoma_interval": f"{low} to {high}",
+        "any_skin_cancer": percent(decision.malignant),
+    }
+
+
+def _plain(text: str) -> str:
+    """One line in plain ASCII punctuation, so that no apostrophe, hyphen or hidden character gets past a rule."""
+    visible = "".join(c for c in unicodedata.normalize("NFKC", text) if unicodedata.category(c) != "Cf")
+    return " ".join(visible.translate({0x2018: "'", 0x2019: "'", 0x2010: "-", 0x2013: "-"}).split())
+
+
+def _names(level: Level, said: str) -> bool:
+    """Whether a text calls the risk this level."""
+    words, risk = f"(?:{LEVEL_WORDS[level]})", "(?:risk|level|chance|probability|likelihood)"
+    return bool(
+        re.search(rf"\b{words}[- ](?:\w+[- ])?{risk}\b|\b{risk}(?: [\w-]+){{0,3}} {words}\b", said, re.IGNORECASE)
+    )

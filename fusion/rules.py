@@ -13,8 +13,9 @@ MALIGNANT_PER_MELANOMA = 2.0
 """Judgement: among lesions shown, as many other skin cancers as melanomas. No source gives the figure."""
 SD_PRIOR = 0.35
 """Log-odds deviation of the setting's prior: published clinic figures run from 1.6 to 2.5 % and beyond."""
-SD_PER_FACTOR = 0.15
-"""After shrinking; the published intervals of the eight relative risks are about this wide."""
+SD_FACTORS = 0.15 * math.sqrt(8)
+"""After shrinking: the published intervals of the eight relative risks are about .15 wide, and so is what an unanswered
+question leaves open. Hence the same for all, and silence never makes the answer look surer."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def decide(case: Case, questionnaire: Questionnaire, prior: float) -> Decision:
         "picture": seen.melanoma,
     }
     log_odds = sum(contributions.values())
-    sd = math.sqrt(SD_PRIOR**2 + len(who.factors) * SD_PER_FACTOR**2 + seen.sd**2)
+    sd = math.hypot(SD_PRIOR, SD_FACTORS, seen.sd)
     melanoma = sigmoid(log_odds)
     of_person = who.age_sex + who.person + who.cap
     malignant_prior = logit(min(prior * MALIGNANT_PER_MELANOMA, 0.9))

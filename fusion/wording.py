@@ -56,9 +56,11 @@ QUESTIONS: dict[Level, tuple[str, ...]] = {
 
 
 def percent(p: float) -> str:
-    """A probability as a person reads it: "less than 0.1 %", "0.4 %", "3.1 %", "38 %"."""
+    """A probability as a person reads it: "less than 0.1 %", "0.4 %", "3.1 %", "38 %", "more than 99 %"."""
     if p < 0.001:  # noqa: PLR2004
         return "less than 0.1 %"
+    if p > 0.99:  # noqa: PLR2004  (never "100 %": nothing here is that certain)
+        return "more than 99 %"
     return f"{p * 100:.0f} %" if p >= 0.1 else f"{p * 100:.1f} %"  # noqa: PLR2004
 
 

@@ -1,1 +1,84 @@
-"""Shared fixtures; see the folders for the tests, which mirror the packages."""
+"""The four services as real processes, started once for all tests that speak to them over HTTP."""
+
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from cli import processes
+from services.common.settings import Settings
+
+
+@dataclass
+class Running:
+    """A started system or service: its URL and where its output goes."""
+
+    url: str
+    log: Path
+    children: dict[str, subprocess.Popen[str]]
+    ports: dict[str, int]
+
+    def output(self) -> str:
+        """Everything that was logged so far."""
+        return self.log.read_text(errors="replace")
+
+
+def free_ports(n: int) -> list[int]:
+    """Ports that nothing listens on at the moment."""
+    sockets = [socket.socket() for _ in range(n)]
+    for one in sockets:
+        one.bind(("127.0.0.1", 0))
+    ports: list[int] = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+@contextmanager
+def running(names: tuple[str, ...], folder: Path, environment: dict[str, str]) -> Iterator[Running]:
+    """Start these services with `bentoml serve`, wait for /readyz, stop them at the end."""
+    ports = dict(zip(("orchestrator", "classifier", "vlm", "fusion"), free_ports(4), strict=True))
+    variables = {f"MELALOG_{name.upper()}_BIND_PORT": str(port) for name, port in ports.items()}
+    before = dict(os.environ)
+    os.environ.update({**variables, "BENTOML_HOME": str(folder), **environment})
+    log = folder / "output.log"
+    children: dict[str, subprocess.Popen[str]] = {}
+    try:
+        settings = Settings()
+        with log.open("w") as sink:
+            for service in processes.services(settings):
+                if service.name in names:
+                    children[service.name] = processes.start(service, settings, sink)
+        deadline = time.monotonic() + 150
+        for name in names:
+            while not _ready(ports[name]):
+                assert time.monotonic() < deadline, f"{name} is not ready:\n{log.read_text()}"
+                assert children[name].poll() is None, f"{name} has ended:\n{log.read_text()}"
+                time.sleep(0.2)
+        yield Running(f"http://127.0.0.1:{ports['orchestrator']}", log, children, ports)
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+        processes.stop(list(children.values()))
+
+
+def _ready(port: int) -> bool:
+    try:
+        return httpx2.get(f"http://127.0.0.1:{port}/readyz", timeout=2, trust_env=False).is_success
+    except httpx2.HTTPError:
+        return False
+
+
+@pytest.fixture(scope="session")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """All four services with the released classifier and no vision-language engine."""
+    names = ("classifier", "vlm", "fusion", "orchestrator")
+    with running(names, tmp_path_factory.mktemp("system"), {}) as started:
+        yield started

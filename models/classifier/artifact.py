@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from models.classifier.preprocess import Filter, Geometry
 
+MODEL_FILE = "model.onnx"
 RELEASED = Path(__file__).parents[1] / "released" / "classifier"
 
 
@@ -96,8 +97,12 @@ class Artifact:
             manifest = Manifest.model_validate_json(path.read_text())
         except FileNotFoundError as error:
             raise ArtifactError(f"{path} does not exist: no classifier is released there") from error
+        except OSError as error:
+            raise ArtifactError(f"{path} cannot be read: {error.strerror}") from error
         except ValueError as error:
             raise ArtifactError(f"{path} is not a manifest of schema version 1: {error}") from error
+        if MODEL_FILE not in manifest.files:
+            raise ArtifactError(f"{path} does not name {MODEL_FILE}")
         for name, variant in manifest.files.items():
             file = folder / name
             if Path(name).name != name or not file.is_file():

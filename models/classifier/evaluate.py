@@ -10,10 +10,9 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from models.classifier import metrics, pictures, table
-from models.classifier.artifact import Artifact
+from models.classifier.artifact import MODEL_FILE, Artifact
 from models.classifier.labels import MALIGNANT, MELANOMA
 
-MODEL_FILE = "model.onnx"
 BATCH = 32
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from models.classifier import evaluate, metrics
-from models.classifier.artifact import Artifact
+from models.classifier.artifact import MODEL_FILE, Artifact
 from models.classifier.labels import MELANOMA
 
 CARD = """\
@@ -46,7 +46,8 @@ Threshold for 95 % sensitivity (fitted on the calibration fold): p >= {cut:.3f},
 - HAM10000 comes from two clinics, mostly fair skin; nothing is known of darker skin. Benign lesions there were
   rarely proven by histology.
 - The embedding tells the two training sets apart better (AUC {set_auc:.2f}) than melanoma from the rest
-  (AUC {label_auc:.2f}, both by the same cross-validated linear probe): some of what it learned is the set, not the lesion.
+  (AUC {label_auc:.2f}, both by the same cross-validated linear probe): some of what it learned is the set, not the
+  lesion.
 - Rulers, ink and hair can raise false positives (Winkler 2019, 2021). `ood` is measured but has no threshold yet.
 """
 
@@ -90,7 +91,7 @@ def _shortcut(artifact: Artifact, data_dir: Path) -> dict[str, dict[str, Any]]:
 def write_card(folder: Path) -> None:
     """MODEL_CARD.md from manifest.json, so that the two cannot disagree."""
     manifest = json.loads((folder / "manifest.json").read_text())
-    variant = manifest["files"][evaluate.MODEL_FILE]
+    variant = manifest["files"][MODEL_FILE]
     figures = variant["metrics"]
     lines = [
         f"| {name.replace('_', ' ')} | {figure['value']:.3f} "
@@ -98,7 +99,7 @@ def write_card(folder: Path) -> None:
         for name, figure in figures.items()
     ]
     threshold, fold = variant["thresholds"]["sensitivity_95"], manifest["calibration"]
-    size = (folder / evaluate.MODEL_FILE).stat().st_size
+    size = (folder / MODEL_FILE).stat().st_size
     card = CARD.format(
         name=manifest["name"],
         version=manifest["version"],

@@ -36,7 +36,9 @@ def make_folds(config: TrainConfig, data_dir: Path) -> Folds:
         if source == config.calibration_source:
             rows, calibration = table.split_off(rows, config.calibration_folds, config.seed)
         train += rows
-    return Folds(train, calibration)
+    # A group may reach into another source: its rows there must not be learned from either.
+    held = {row.group for row in calibration}
+    return Folds([row for row in train if row.group not in held], calibration)
 
 
 class Trainer:

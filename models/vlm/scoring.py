@@ -15,6 +15,12 @@ MIN_MASS = 0.5
 """Judgement (EVIDENCE 5): below this the model was mostly saying something else."""
 UNSURE_BAND = 0.1
 """`p_yes` within this of one half is Unsure."""
+LEAST_LOGPROB = -500.0
+"""No raw softmax goes this low among its likeliest tokens; masks and filters write -9999 or the like."""
+ROUNDING = 1e-3
+"""What servers' rounding may add to a probability, or take from what a list leaves over."""
+_SPELLINGS = 6
+"""Tokens one answer may be spread over: three cases, with and without a space."""
 _SPACES = " \t\n\u0120\u2581"
 """Plain white space, and the marks byte-pair and sentencepiece tokenizers put for a space."""
 
@@ -38,9 +44,10 @@ class Verdict:
 def score(top: Iterable[tuple[str, float]]) -> Verdict:
     """Score (token, raw logprob) pairs of the first answer position.
 
-    An answer that is missing from the list has at most the probability of the least token listed, and at
-    most what the list leaves over; that bound is taken for it, so that confidence is never overstated.
-    Raises UnusableDistribution for an empty list, logprobs that are no logprobs, or masses over 1.
+    An answer that is missing from the list has at most the probability of the least token listed for each of
+    its spellings, and at most what the list leaves over; that bound is taken for it, so that confidence is
+    never overstated. Raises UnusableDistribution for an empty list, logprobs that are no logprobs or were
+    masked, and masses over 1.
     """
     listed = _checked(top)
     yes = _mass(listed, "yes")
@@ -48,7 +55,7 @@ def score(top: Iterable[tuple[str, float]]) -> Verdict:
     mass = yes + no
     if mass == 0:
         return Verdict("Unsure", None, None, None, None, 0.0)
-    bound = min(*listed.values(), max(1 - sum(listed.values()), 0.0))
+    bound = min(mass, _SPELLINGS * min(listed.values()), max(1 - sum(listed.values()), ROUNDING))
     p_yes = (yes or bound) / ((yes or bound) + (no or bound))
     answer: Answer = "Yes" if p_yes > 0.5 else "No"  # noqa: PLR2004
     if mass < MIN_MASS or abs(p_yes - 0.5) < UNSURE_BAND:
@@ -60,8 +67,8 @@ def score(top: Iterable[tuple[str, float]]) -> Verdict:
 def _checked(top: Iterable[tuple[str, float]]) -> dict[str, float]:
     listed: dict[str, float] = {}
     for token, logprob in top:
-        if not math.isfinite(logprob) or logprob > 1e-3:  # noqa: PLR2004
-            raise UnusableDistribution("a logprob is not finite or above zero")
+        if not LEAST_LOGPROB < logprob <= ROUNDING:  # false for NaN too
+            raise UnusableDistribution("a logprob is above zero, not finite or masked")
         listed[token] = listed.get(token, 0.0) + math.exp(logprob)
     if not listed:
         raise UnusableDistribution("no logprobs were returned")
@@ -76,4 +83,4 @@ def _mass(listed: Mapping[str, float], word: str) -> float:
 
 
 def _log(p: float) -> float | None:
-    return math.log(p) if p > 0 else None
+    return min(math.log(p), 0.0) if p > 0 else None

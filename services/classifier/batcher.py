@@ -19,6 +19,10 @@ class _Waiting:
     deadline: Deadline
     answer: "asyncio.Future[Scores]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
+    def wanted(self) -> bool:
+        """Someone still waits, and has time left."""
+        return not self.answer.done() and self.deadline.left() > 0
+
 
 class Batcher:
     """Never waits to fill a batch: an idle network takes one picture at once, a busy one finds several.
@@ -48,7 +52,7 @@ class Batcher:
             batch: list[_Waiting] = []
             while self._waiting and len(batch) < self._max_batch:
                 entry = self._waiting.popleft()
-                if not entry.answer.done() and entry.deadline.left() > 0:
+                if entry.wanted():
                     batch.append(entry)
             if batch:
                 await self._run(batch)
@@ -59,15 +63,17 @@ class Batcher:
         try:
             stacked = np.stack([entry.prepared for entry in batch])
             scores = await loop.run_in_executor(self._thread, self._engine.run, stacked)
+            found = list(zip(batch, scores, strict=True))
         except Exception as error:  # noqa: BLE001  whatever the runtime raises must reach those who wait, or they hang
             if len(batch) == 1:
                 if not batch[0].answer.done():
                     batch[0].answer.set_exception(error)
                 return
             for entry in batch:
-                await self._run([entry])
+                if entry.wanted():
+                    await self._run([entry])
             return
-        for entry, score in zip(batch, scores, strict=True):
+        for entry, score in found:
             if not entry.answer.done():
                 entry.answer.set_result(score)
 

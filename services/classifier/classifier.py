@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
-from models.classifier.artifact import Artifact
+from models.classifier.artifact import MODEL_FILE, Artifact
 from models.classifier.preprocess import prepare
 from services.classifier import heatmap, quality
 from services.classifier.batcher import Batcher
@@ -16,7 +16,6 @@ from services.common.deadline import Deadline
 from services.common.errors import Overloaded
 from services.contracts import ClassifyResponse, ModelInfo, PictureFinding
 
-MODEL_FILE = "model.onnx"
 MAX_BATCH = 8
 MAX_WAITING = 64
 OVERSAMPLING = 2
@@ -71,7 +70,7 @@ class Classifier:
         limit = manifest.ood_threshold
         return ClassifyResponse(
             melanoma=scores.melanoma,
-            malignant=max(scores.malignant, scores.melanoma),
+            malignant=min(max(scores.malignant, scores.melanoma), 1.0),  # a float32 sum may come out above 1
             classes=dict(zip(manifest.classes, map(float, scores.classes), strict=True)),
             in_distribution=None if limit is None else scores.ood <= limit,
             heatmap=heatmap.png(scores.heatmap) if with_heatmap else None,

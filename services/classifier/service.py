@@ -4,8 +4,8 @@ import bentoml
 import structlog
 from starlette.requests import Request
 
-from models.classifier.artifact import Artifact
-from services.classifier.classifier import MODEL_FILE, Classifier
+from models.classifier.artifact import MODEL_FILE, Artifact
+from services.classifier.classifier import Classifier
 from services.classifier.engine import OnnxEngine
 from services.classifier.location import artifact_folder
 from services.common import app as common

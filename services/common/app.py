@@ -1,5 +1,7 @@
 """The ASGI application every service mounts: the same floor under each."""
 
+import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +13,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from services.common import errors, problems, telemetry
 
 REQUEST_ID = "X-Request-ID"
+
+
+LINGER_S, LINGER_BYTES = 5.0, 60_000_000
+"""How long, and how much, is still thrown away after a 413, so that a client busy sending gets to read it."""
 
 
 class Edge:
@@ -30,22 +36,29 @@ class Edge:
         started = time.perf_counter()
         headers = {key.decode("latin-1").lower(): value.decode("latin-1") for key, value in scope["headers"]}
         chosen = telemetry.adopt_request_id(headers.get(REQUEST_ID.lower()))
+        body = _CappedBody(receive, headers.get("content-length", ""), self.max_body_bytes)
         status = 500
 
         async def tagged(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", ()), (REQUEST_ID.lower().encode(), chosen.encode())]
+                extra = [(REQUEST_ID.lower().encode(), chosen.encode())]
+                if body.passed:
+                    extra.append((b"connection", b"close"))
+                message["headers"] = [*message.get("headers", ()), *extra]
+            elif body.passed and not message.get("more_body"):
+                await send({**message, "more_body": True})
+                await body.linger()
+                message = {"type": "http.response.body", "body": b""}
             await send(message)
 
         try:
-            await self.app(scope, self._capped(receive, headers.get("content-length", "")), tagged)
-        except Exception as error:  # noqa: BLE001  answered and logged by problems.py; raised on, it would be logged with its stack
+            await self.app(scope, body.receive, tagged)
+        except Exception as error:  # noqa: BLE001  answered by problems.py; raised on, its stack would be logged
             if status < 500:  # noqa: PLR2004
-                structlog.get_logger().error(
-                    "answer broken off", error=type(error).__name__, where=telemetry.where(error)
-                )
+                where = telemetry.where(error)
+                structlog.get_logger().error("answer broken off", error=type(error).__name__, where=where)
         structlog.get_logger().info(
             "answered",
             method=scope["method"],
@@ -54,22 +67,35 @@ class Edge:
             duration_ms=round((time.perf_counter() - started) * 1000, 1),
         )
 
-    def _capped(self, receive: Receive, declared: str) -> Receive:
-        """`receive`, raising BodyTooLarge as soon as the cap is passed, or at once if the headers say so."""
-        seen = 0
 
-        async def capped() -> Message:
-            nonlocal seen
-            too_large = errors.BodyTooLarge(f"The body has more than {self.max_body_bytes:,} bytes.")
-            if declared.isdigit() and int(declared) > self.max_body_bytes:
-                raise too_large
-            message = await receive()
-            seen += len(message.get("body", b""))
-            if seen > self.max_body_bytes:
-                raise too_large
-            return message
+class _CappedBody:
+    """A request's body that raises BodyTooLarge once it passes the cap, or at once if its headers say that it will."""
 
-        return capped
+    def __init__(self, receive: Receive, declared: str, cap: int) -> None:
+        self._receive, self._cap, self._seen = receive, cap, 0
+        self._declared = int(declared) if declared.isdecimal() else 0
+        self.passed = self._ended = False
+
+    async def receive(self) -> Message:
+        message: Message = {"type": "http.request"}
+        if self._declared <= self._cap:
+            message = await self._receive()
+            self._seen += len(message.get("body", b""))
+            self._ended = not message.get("more_body")
+        if max(self._seen, self._declared) > self._cap:
+            self.passed = True
+            raise errors.BodyTooLarge(f"The body has more than {self._cap:,} bytes.")
+        return message
+
+    async def linger(self) -> None:
+        """Throw away what still comes, within limits; the connection is closed after that."""
+        thrown = 0
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_S):
+                while not self._ended and thrown < LINGER_BYTES:
+                    message = await self._receive()
+                    thrown += len(message.get("body", b""))
+                    self._ended = not message.get("more_body")
 
 
 def create(title: str, description: str, factory: Callable[..., FastAPI] = FastAPI, **options: Any) -> FastAPI:

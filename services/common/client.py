@@ -1,7 +1,9 @@
 """Our client for another service: one deadline, one retry of a broken connection, answers as typed messages."""
 
 import asyncio
+import contextlib
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import httpx2
@@ -17,7 +19,7 @@ MAX_ANSWER_BYTES = 4_000_000
 CONNECT_S = 1.0
 KEEP_ALIVE_S = 3.0
 """Shorter than the 5 s after which BentoML's server closes an idle connection."""
-FAILURES_TO_TRIP, PROBE_EVERY_S = 5, 1.0
+FAILURES_TO_TRIP, PROBE_EVERY_S = 5, 0.5
 
 _BROKEN = (httpx2.ConnectError, httpx2.ReadError, httpx2.WriteError, httpx2.RemoteProtocolError)
 
@@ -33,28 +35,38 @@ class DependencyFailure(Exception):  # noqa: N818
 
 
 class Breaker:
-    """After five failures in a row, only one request a second is let through until one succeeds.
+    """After five failures in a row the service is left alone until its /readyz answers again.
 
-    Without it every assessment would wait out the deadline of a frozen service. Probes go out every
-    second even while earlier ones hang, so that recovery is noticed at once.
+    Without it every assessment would wait out the deadline of a frozen service. The probing is done in
+    the background, so that no assessment has to find out whether the service is back.
     """
 
-    def __init__(self) -> None:
-        self.failures, self._last_probe = 0, 0.0
+    def __init__(self, probe: Callable[[], Awaitable[object]]) -> None:
+        self._probe, self._failures = probe, 0
+        self._probing: asyncio.Task[None] | None = None
 
-    def allows(self) -> bool:
-        """Whether the next request may be sent."""
-        if self.failures < FAILURES_TO_TRIP:
-            return True
-        now = time.monotonic()
-        if now - self._last_probe < PROBE_EVERY_S:
-            return False
-        self._last_probe = now
-        return True
+    @property
+    def open(self) -> bool:
+        """Whether requests are held back."""
+        return self._failures >= FAILURES_TO_TRIP
 
     def note(self, *, success: bool) -> None:
         """Take down how a request ended."""
-        self.failures = 0 if success else self.failures + 1
+        self._failures = 0 if success else self._failures + 1
+        if self.open and (self._probing is None or self._probing.done()):
+            self._probing = asyncio.create_task(self._wait_for_return())
+
+    async def _wait_for_return(self) -> None:
+        while self.open:
+            await asyncio.sleep(PROBE_EVERY_S)
+            with contextlib.suppress(DependencyFailure):
+                await self._probe()
+                self._failures = 0
+
+    def close(self) -> None:
+        """Stop probing."""
+        if self._probing is not None:
+            self._probing.cancel()
 
 
 class ServiceClient:
@@ -62,7 +74,7 @@ class ServiceClient:
 
     def __init__(self, name: str, base_url: str, max_in_flight: int = 64) -> None:
         self.name = name
-        self.breaker = Breaker()
+        self.breaker = Breaker(lambda: self.get("/readyz"))
         limits = httpx2.Limits(max_connections=max_in_flight, keepalive_expiry=KEEP_ALIVE_S)
         self._http = httpx2.AsyncClient(base_url=base_url, limits=limits, trust_env=False)
 
@@ -71,7 +83,7 @@ class ServiceClient:
 
         Raises DependencyFailure, or UnsupportedPicture and UnreadablePicture when the service refused the picture.
         """
-        if not self.breaker.allows():
+        if self.breaker.open:
             raise DependencyFailure("unavailable")
         headers = {"X-Request-ID": request_id(), **deadline.header(), **trace}
         started = time.monotonic()
@@ -137,7 +149,8 @@ class ServiceClient:
             raise _as_failure(error) from error
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Stop probing, close the connections."""
+        self.breaker.close()
         await self._http.aclose()
 
 

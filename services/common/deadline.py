@@ -23,7 +23,7 @@ class Deadline:
         """What the caller has left, at most `default_s`; an unreadable header counts as none."""
         try:
             left = int(headers[HEADER]) / 1000
-        except (KeyError, ValueError):
+        except (KeyError, ValueError, OverflowError):
             left = default_s
         return cls.after(min(max(left, 0.0), default_s))
 

@@ -2,12 +2,13 @@
 
 import io
 import threading
+import warnings
 from contextlib import nullcontext
 from math import ceil
 
 import numpy as np
 import pillow_heif
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image
 
 from services.common.errors import UnreadablePicture
 from services.common.sniff import sniff
@@ -22,6 +23,18 @@ _one_at_a_time = threading.Lock()
 pillow_heif.register_heif_opener(thumbnails=False)
 # Our own limit is checked on the header, before a pixel is decoded; Pillow's would only warn.
 Image.MAX_IMAGE_PIXELS = None
+# Pillow warns of broken metadata, in words that differ per file: Python would print and remember each of them.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 def decode(data: bytes, enough: int) -> Image.Image:
@@ -41,11 +54,20 @@ def decode(data: bytes, enough: int) -> Image.Image:
             with _one_at_a_time if image.width * image.height > BIG_PIXELS else nullcontext():
                 image.load()
                 small = _reduce(image, enough)
-        return _flatten(ImageOps.exif_transpose(small))
+            turn = _turn(image)
+        return _flatten(small if turn is None else small.transpose(turn))
     except UnreadablePicture:
         raise
     except Exception as error:  # decoders raise many kinds: OSError, SyntaxError, ValueError, struct.error …
         raise UnreadablePicture(f"The {kind} picture is truncated or damaged; take or export it again.") from error
+
+
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    """What sets it upright. Not Pillow's exif_transpose: it also rewrites EXIF, and fails on odd cameras' tags."""
+    try:
+        return _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # noqa: BLE001  broken metadata says nothing against the pixels
+        return None
 
 
 def _reduce(image: Image.Image, enough: int) -> Image.Image:
@@ -55,12 +77,10 @@ def _reduce(image: Image.Image, enough: int) -> Image.Image:
         return image.copy()
     if image.mode == "P":
         image = image.convert("RGBA" if image.has_transparency_data else "RGB")
-    if image.mode.startswith("I;16"):
-        image = image.convert("I")
-    exif = image.getexif()
-    small = image.reduce(factor)
-    small.getexif().update(exif)
-    return small
+    wider = {"1": "L", "I;16": "I", "I;16B": "I"}.get(image.mode)
+    if wider is not None:
+        image = image.convert(wider)
+    return image.reduce(factor)
 
 
 def _check_size(image: Image.Image) -> None:

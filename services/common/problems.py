@@ -76,8 +76,11 @@ def _melalog(_: Request, error: Exception) -> JSONResponse:
     return response(STATUS[type(error)], error.detail, error.errors, headers)
 
 
-def _http(_: Request, error: Exception) -> JSONResponse:
+def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101
+    if isinstance(error.__cause__, errors.MelalogError):
+        # FastAPI turns whatever happens while it reads a JSON body into a 400.
+        return _melalog(request, error.__cause__)
     details = {
         404: "There is nothing at this path; /docs lists what there is.",
         405: "This path does not take this method; the Allow header lists those it takes.",

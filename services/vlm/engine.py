@@ -12,6 +12,8 @@ from services.contracts import Status
 TOP_LOGPROBS = 20
 """vLLM answers 400 to more."""
 MAX_ANSWER_BYTES = 1_000_000
+KEEP_ALIVE_S = 3.0
+"""Shorter than the 5 s after which vLLM's server closes an idle connection, or the next request would run into that."""
 
 
 class EngineFailure(Exception):  # noqa: N818
@@ -45,12 +47,12 @@ class _Alternative(BaseModel):
 
 class _Position(BaseModel):
     model_config = ConfigDict(extra="ignore")
-    top_logprobs: list[_Alternative] = Field(min_length=1)
+    top_logprobs: list[_Alternative] | None = None
 
 
 class _Logprobs(BaseModel):
     model_config = ConfigDict(extra="ignore")
-    content: list[_Position] = Field(min_length=1)
+    content: list[_Position] | None = None
 
 
 class _Choice(BaseModel):
@@ -68,7 +70,7 @@ class OpenAIEngine:
 
     def __init__(self, base_url: str, model: str, max_in_flight: int = 32) -> None:
         self.model = model
-        limits = httpx2.Limits(max_connections=max_in_flight)
+        limits = httpx2.Limits(max_connections=max_in_flight, keepalive_expiry=KEEP_ALIVE_S)
         self._http = httpx2.AsyncClient(base_url=base_url.rstrip("/"), limits=limits, trust_env=False)
 
     async def first_token(self, jpeg: bytes, question: str, within_s: float) -> list[tuple[str, float]]:
@@ -95,6 +97,8 @@ class OpenAIEngine:
                 status, body = await self._post(request)
         except (TimeoutError, httpx2.ReadTimeout) as error:
             raise EngineFailure("timeout", "timeout") from error
+        except httpx2.DecodingError as error:
+            raise EngineFailure("invalid", "garbage") from error
         except httpx2.HTTPError as error:
             raise EngineFailure("unavailable", "connection") from error
         return _read(status, body)
@@ -126,7 +130,8 @@ def _read(status: int, body: bytes) -> list[tuple[str, float]]:
         choice = _Completion.model_validate_json(body).choices[0]
     except ValidationError as error:
         raise EngineFailure("invalid", "garbage") from error
-    if choice.logprobs is None:
+    positions = choice.logprobs.content if choice.logprobs else None
+    if not positions or not positions[0].top_logprobs:
         # Some servers accept `logprobs` and silently drop it; without a distribution there is no confidence.
         raise EngineFailure("invalid", "logprobs_missing")
-    return [(entry.token, entry.logprob) for entry in choice.logprobs.content[0].top_logprobs]
+    return [(entry.token, entry.logprob) for entry in positions[0].top_logprobs]

@@ -13,7 +13,6 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
 from typing import Any, Self
 
 Behaviour = Callable[["Exchange"], None]
@@ -34,7 +33,7 @@ class Exchange(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: "_Server"
 
-    def do_POST(self) -> None:  # noqa: N802  (the standard library's name)
+    def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["content-length"]))
         headers = {name.lower(): value for name, value in self.headers.items()}
         self.server.next_behaviour(Request(self.path, headers, json.loads(body)))(self)
@@ -96,7 +95,7 @@ class OpenAIServer:
         self._thread.start()
         return self
 
-    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self._server.stopping.set()
         self._server.shutdown()
         self._server.server_close()
@@ -147,6 +146,7 @@ def reset_mid_body(exchange: Exchange) -> None:
     exchange.send(200, b'{"choices": [', {"Content-Length": "1000"})
     exchange.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     exchange.connection.close()
+    exchange.close_connection = True
 
 
 def cut_mid_body(exchange: Exchange) -> None:
@@ -155,11 +155,11 @@ def cut_mid_body(exchange: Exchange) -> None:
     exchange.close_connection = True
 
 
-def endless(unit: bytes = b"x" * 65536) -> Behaviour:
+def endless(unit: bytes = b"x" * 65536, status: int = 200) -> Behaviour:
     """A body that is sent as fast as it is taken and never ends."""
 
     def behave(exchange: Exchange) -> None:
-        exchange.send(200, unit, {"Content-Length": str(10**15)})
+        exchange.send(status, unit, {"Content-Length": str(10**15)})
         while not exchange.wait(0):
             exchange.wfile.write(unit)
 

@@ -1,0 +1,108 @@
+"""What one picture is worth: shift from the prevalence its model was calibrated at, bounded."""
+
+import math
+from typing import Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fusion import picture
+from fusion.picture import ImageEvidence, logit
+
+Modality = Literal["dermoscopy", "photograph"]
+modalities = st.sampled_from(["dermoscopy", "photograph"])
+probability = st.floats(0, 1)
+prevalence = st.floats(0.001, 0.999)
+deviation = st.none() | st.floats(0, 1e300)
+evidence = st.builds(
+    ImageEvidence,
+    melanoma=probability,
+    prevalence=prevalence,
+    malignant=st.none() | probability,
+    malignant_prevalence=st.none() | prevalence,
+    logit_sd=deviation,
+)
+
+
+def shift(p: float, at: float, modality: Modality = "dermoscopy") -> float:
+    return picture.evaluate(ImageEvidence(p, at), None, modality).melanoma
+
+
+@pytest.mark.parametrize(("p", "at"), [(0.5, 0.5), (0.11, 0.11), (0.3, 0.11), (0.02, 0.11), (0.9, 0.5)])
+def test_shift_is_logit_less_logit_of_the_prevalence(p: float, at: float) -> None:
+    assert shift(p, at) == pytest.approx(math.log(p / (1 - p)) - math.log(at / (1 - at)))
+
+
+@pytest.mark.parametrize(("p", "at_clinic"), [(0.50, 0.025), (0.90, 0.19), (0.98, 0.56)])
+def test_prior_shift_as_in_the_evidence_table(p: float, at_clinic: float) -> None:
+    """Seed mistake 9: a model's output at 50 % prevalence is not a risk at 2.5 %."""
+    assert 1 / (1 + math.exp(-(logit(0.025) + shift(p, 0.5)))) == pytest.approx(at_clinic, abs=0.006)
+
+
+def test_malignant_is_weighed_at_its_own_prevalence() -> None:
+    found = picture.evaluate(ImageEvidence(0.1, 0.1, malignant=0.6, malignant_prevalence=0.2), None, "dermoscopy")
+    assert found.melanoma == 0
+    assert found.malignant == pytest.approx(math.log(1.5) + math.log(4))
+
+
+def test_without_a_malignant_value_melanoma_stands_for_it() -> None:
+    found = picture.evaluate(ImageEvidence(0.6, 0.2), None, "dermoscopy")
+    assert found.malignant == found.melanoma > 0
+
+
+@given(evidence, evidence, modalities)
+def test_the_vlm_is_not_multiplied_with_the_classifier(
+    seen: ImageEvidence, said: ImageEvidence, kind: Modality
+) -> None:
+    assert picture.evaluate(seen, said, kind) == picture.evaluate(seen, None, kind)
+
+
+@given(st.none() | evidence, st.none() | evidence, modalities)
+def test_one_picture_is_bounded(seen: ImageEvidence | None, said: ImageEvidence | None, kind: Modality) -> None:
+    found = picture.evaluate(seen, said, kind)
+    assert abs(found.melanoma) <= 4
+    assert abs(found.malignant) <= 4
+    assert 0 <= found.sd <= picture.SD_UNKNOWN
+
+
+@given(probability, probability, prevalence, modalities)
+def test_a_more_suspicious_picture_never_lowers(p: float, q: float, at: float, kind: Modality) -> None:
+    assert shift(min(p, q), at, kind) <= shift(max(p, q), at, kind)
+
+
+@given(evidence)
+def test_a_photograph_raises_by_half_and_never_lowers(seen: ImageEvidence) -> None:
+    sharp, photo = (picture.evaluate(seen, None, kind) for kind in ("dermoscopy", "photograph"))
+    assert photo.melanoma == pytest.approx(max(sharp.melanoma, 0) / 2)
+    assert photo.malignant == pytest.approx(max(sharp.malignant, 0) / 2)
+    assert photo.sd >= sharp.sd
+
+
+@given(evidence, modalities)
+def test_the_vlm_alone_never_lowers(said: ImageEvidence, kind: Modality) -> None:
+    found = picture.evaluate(None, said, kind)
+    assert found.melanoma >= 0
+    assert found.malignant >= 0
+
+
+def test_without_a_model_the_picture_says_nothing_and_is_uncertain() -> None:
+    assert picture.evaluate(None, None, "dermoscopy") == picture.PictureEvidence(0.0, 0.0, picture.SD_UNKNOWN)
+
+
+@given(evidence, st.none() | evidence, modalities)
+def test_losing_a_model_never_looks_surer(seen: ImageEvidence, said: ImageEvidence | None, kind: Modality) -> None:
+    whole = picture.evaluate(seen, said, kind).sd
+    without_classifier = picture.evaluate(None, said, kind).sd
+    assert whole <= without_classifier <= picture.evaluate(None, None, kind).sd
+
+
+def test_a_measured_deviation_is_used_and_a_photograph_adds_to_it() -> None:
+    seen = ImageEvidence(0.1, 0.1, logit_sd=0.4)
+    assert picture.evaluate(seen, None, "dermoscopy").sd == 0.4
+    assert picture.evaluate(seen, None, "photograph").sd == pytest.approx(math.hypot(0.4, picture.SD_PHOTOGRAPH))
+
+
+@pytest.mark.parametrize("p", [0.0, 1.0])
+def test_logit_of_certainty_is_finite(p: float) -> None:
+    assert abs(logit(p)) == pytest.approx(math.log(1e6), abs=0.01)

@@ -1,0 +1,174 @@
+"""The whole decision, as properties: what must hold for every person and every picture."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fusion import questionnaire, rules
+from fusion.picture import ImageEvidence, logit
+from fusion.policy import LEVELS
+from fusion.questionnaire import Answers
+from fusion.rules import Case, Decision
+
+ASKED = questionnaire.load()
+IDS = [question.id for question in ASKED.questions if question.evidence]
+WORSE = {"no": 0, None: 1, "yes": 2}
+PRIOR = 0.025
+
+probability = st.floats(0, 1)
+evidence = st.builds(
+    ImageEvidence,
+    melanoma=probability,
+    prevalence=st.floats(0.01, 0.6),
+    malignant=st.none() | probability,
+    malignant_prevalence=st.none() | st.floats(0.01, 0.6),
+    logit_sd=st.none() | st.floats(0, 5),
+)
+factors = st.dictionaries(st.sampled_from(IDS), st.sampled_from(["yes", "no"]))
+people = st.builds(
+    Answers, age=st.none() | st.integers(0, 120), sex=st.sampled_from(["female", "male", None]), factors=factors
+)
+cases = st.builds(
+    Case,
+    answers=people,
+    modality=st.sampled_from(["dermoscopy", "photograph"]),
+    classifier=st.none() | evidence,
+    vlm=st.none() | evidence,
+    picture_poor=st.booleans(),
+)
+priors = st.floats(0.001, 0.499)
+
+
+def decide(case: Case, prior: float = PRIOR) -> Decision:
+    return rules.decide(case, ASKED, prior)
+
+
+def but(case: Case, **changes: object) -> Case:
+    return Case(**{**vars(case), **changes})  # type: ignore[arg-type]
+
+
+def width(decision: Decision) -> float:
+    low, high = decision.interval
+    return logit(high) - logit(low)
+
+
+@given(cases, priors)
+def test_contributions_sum_to_the_log_odds(case: Case, prior: float) -> None:
+    found = decide(case, prior)
+    assert set(found.contributions) == {"prior", "age_sex", "person", "lesion", "picture", "cap"}
+    assert math.log(found.melanoma / (1 - found.melanoma)) == pytest.approx(sum(found.contributions.values()), abs=1e-6)
+    assert found.contributions["prior"] == pytest.approx(math.log(prior / (1 - prior)))
+
+
+@given(cases, priors)
+def test_numbers_agree_with_each_other(case: Case, prior: float) -> None:
+    found = decide(case, prior)
+    low, high = found.interval
+    assert 0 < low <= found.melanoma <= high < 1
+    assert found.melanoma <= found.malignant < 1
+
+
+@given(cases)
+def test_low_is_never_said_where_it_must_not_be(case: Case) -> None:
+    found = decide(case)
+    if case.answers.factors.get("prior_melanoma") == "yes" or case.classifier is None or case.picture_poor:
+        assert found.level != "low"
+    if found.level == "low":
+        assert found.melanoma < 0.01
+        assert found.malignant < 0.03
+        assert found.raised_by == ()
+
+
+@given(cases)
+def test_high_and_moderate_by_the_numbers_alone(case: Case) -> None:
+    found = decide(case)
+    assert (found.level == "high") == (found.melanoma >= 0.03 or found.malignant >= 0.10)
+    if found.melanoma >= 0.01 or found.malignant >= 0.03:
+        assert found.level != "low"
+        assert found.raised_by == ()
+
+
+@given(cases, st.sampled_from(IDS), st.sampled_from(["yes", None]))
+def test_a_worse_answer_never_lowers_anything(case: Case, asked: str, worse: str | None) -> None:
+    answered = case.answers.factors
+    if WORSE[worse] < WORSE[answered.get(asked)]:
+        return
+    changed = {**answered, asked: worse} if worse else {name: v for name, v in answered.items() if name != asked}
+    before = decide(case)
+    after = decide(but(case, answers=Answers.model_validate({**case.answers.model_dump(), "factors": changed})))
+    assert after.melanoma >= before.melanoma
+    assert after.malignant >= before.malignant
+    assert LEVELS.index(after.level) >= LEVELS.index(before.level)
+
+
+@given(cases, probability, probability)
+def test_a_more_suspicious_picture_never_lowers_the_level(case: Case, p: float, q: float) -> None:
+    below, above = (
+        decide(but(case, classifier=ImageEvidence(x, 0.11, malignant=x, malignant_prevalence=0.2)))
+        for x in sorted((p, q))
+    )
+    assert below.melanoma <= above.melanoma
+    assert LEVELS.index(below.level) <= LEVELS.index(above.level)
+
+
+@given(cases, priors, priors)
+def test_a_higher_prior_never_lowers_the_level(case: Case, a: float, b: float) -> None:
+    below, above = decide(case, min(a, b)), decide(case, max(a, b))
+    assert below.melanoma <= above.melanoma
+    assert LEVELS.index(below.level) <= LEVELS.index(above.level)
+
+
+@given(cases)
+def test_losing_a_part_never_narrows_the_interval(case: Case) -> None:
+    whole = width(decide(case))
+    without = [but(case, classifier=None), but(case, vlm=None), but(case, classifier=None, vlm=None)]
+    silent = but(case, answers=Answers(age=case.answers.age, sex=case.answers.sex))
+    for less in [*without, silent]:
+        assert width(decide(less)) >= whole - 1e-6
+
+
+@given(cases)
+def test_a_photograph_never_lowers_what_is_known_without_it(case: Case) -> None:
+    photo = decide(but(case, modality="photograph"))
+    nothing = decide(but(case, classifier=None, vlm=None))
+    assert photo.melanoma >= nothing.melanoma
+    assert photo.malignant >= nothing.malignant
+
+
+def test_interval_is_ninety_percent_of_what_is_uncertain() -> None:
+    found = decide(Case(Answers(), "dermoscopy", ImageEvidence(0.1, 0.1, logit_sd=0.5)))
+    deviation = math.sqrt(rules.SD_PRIOR**2 + rules.SD_FACTORS**2 + 0.5**2)
+    assert width(found) == pytest.approx(2 * 1.6449 * deviation, abs=1e-3)
+
+
+def test_without_any_evidence_the_risk_is_the_prior() -> None:
+    found = decide(Case(Answers(), classifier=None))
+    assert found.melanoma == pytest.approx(PRIOR)
+    assert found.malignant == pytest.approx(2 * PRIOR)
+    assert found.level == "moderate"
+
+
+def test_age_reaches_the_risk() -> None:
+    """Seed mistake 1."""
+    seen = ImageEvidence(0.11, 0.11, malignant=0.2, malignant_prevalence=0.2, logit_sd=0.4)
+    young, old = (decide(Case(Answers(age=age), "dermoscopy", seen)) for age in (22, 82))
+    assert old.melanoma / young.melanoma > 4
+    assert (young.level, old.level) == ("moderate", "high")
+    assert young.contributions["age_sex"] < 0 < old.contributions["age_sex"]
+
+
+def test_a_clear_picture_of_a_young_person_is_low_and_the_floors_lift_it() -> None:
+    seen = ImageEvidence(0.01, 0.11, malignant=0.02, malignant_prevalence=0.2, logit_sd=0.4)
+    case = Case(Answers(age=25, sex="male"), "dermoscopy", seen)
+    assert decide(case).level == "low"
+    assert decide(but(case, picture_poor=True)).raised_by == ("poor_picture",)
+    before = Answers(age=25, sex="male", factors={"prior_melanoma": "yes"})
+    assert decide(but(case, answers=before)).raised_by == ("prior_melanoma",)
+    assert decide(but(case, modality="photograph")).level == "moderate"
+
+
+@pytest.mark.parametrize("x", [-1e308, -800.0, 0.0, 800.0, 1e308])
+def test_sigmoid_does_not_overflow(x: float) -> None:
+    assert 0 <= rules.sigmoid(x) <= 1

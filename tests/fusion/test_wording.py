@@ -1,0 +1,143 @@
+"""What a person reads: plain, complete, and never an all-clear (seed mistake 10)."""
+
+import itertools
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fusion import questionnaire, rules, wording
+from fusion.picture import ImageEvidence
+from fusion.policy import LEVELS, Level
+from fusion.questionnaire import Answers
+from fusion.rules import Case, Decision
+
+ASKED = questionnaire.load()
+IDS = [question.id for question in ASKED.questions if question.evidence]
+
+ALL_CLEAR = re.compile(
+    r"all[- ]clear|good news|great news|harmless|benign|healthy|safe\b|no cancer|not cancer|no melanoma|not melanoma|"
+    r"cancer[- ]free|nothing to worry|no need to|do not worry|don't worry|reassur|rules? out|no risk|\bfine\b|negative",
+    re.IGNORECASE,
+)
+
+
+def decide(level: Level, *, sure: bool = True, factors: dict[str, str] | None = None) -> Decision:
+    p = {"low": 0.002, "moderate": 0.08, "high": 0.9}[level]
+    seen = ImageEvidence(p, 0.11, malignant=p, malignant_prevalence=0.2, logit_sd=0.4) if sure else None
+    person = Answers.model_validate({"age": 40, "factors": factors or {}})
+    return rules.decide(Case(person, "dermoscopy", seen), ASKED, 0.025)
+
+
+def told(decision: Decision) -> str:
+    parts = (
+        decision.headline,
+        decision.advice,
+        decision.explanation,
+        *decision.reasons,
+        *decision.questions_for_doctor,
+    )
+    return "\n".join(parts)
+
+
+def test_low_never_sounds_like_an_all_clear() -> None:
+    low = decide("low")
+    assert low.level == "low"
+    text = told(low) + wording.DISCLAIMER
+    assert "cannot rule out melanoma" in text
+    assert ALL_CLEAR.findall(text.replace("cannot rule out", "")) == []
+
+
+@pytest.mark.parametrize(
+    "text", ["Good news!", "It is harmless.", "This rules out cancer", "No cancer", "You are safe."]
+)
+def test_the_all_clear_pattern_itself_finds_them(text: str) -> None:
+    assert ALL_CLEAR.search(text)
+
+
+def test_low_says_what_to_watch_for_and_when_to_see_a_doctor() -> None:
+    advice = wording.ADVICE["low"]
+    assert all(word in advice for word in ("doctor", "changes", "bleeds", "every month"))
+
+
+@pytest.mark.parametrize(("level", "when"), [("moderate", "within the next few weeks"), ("high", "within two weeks")])
+def test_advice_says_who_and_when(level: Level, when: str) -> None:
+    assert when in wording.ADVICE[level]
+    assert "doctor" in wording.ADVICE[level]
+
+
+def test_every_level_floor_and_factor_has_words() -> None:
+    assert set(wording.HEADLINES) == set(wording.ADVICE) == set(wording.QUESTIONS) == set(LEVELS)
+    assert set(wording.FACTORS) == set(IDS)
+    assert set(wording.RAISED_BY) == {"prior_melanoma", "no_classifier", "poor_picture"}
+
+
+def test_disclaimer_says_it_is_no_device_and_can_miss() -> None:
+    assert "not a medical device" in wording.DISCLAIMER
+    assert "can miss a melanoma" in wording.DISCLAIMER
+
+
+@pytest.mark.parametrize(
+    ("p", "text"),
+    [
+        (0.0, "less than 0.1 %"),
+        (0.000999, "less than 0.1 %"),
+        (0.001, "0.1 %"),
+        (0.0042, "0.4 %"),
+        (0.031, "3.1 %"),
+        (0.38, "38 %"),
+        (0.99, "99 %"),
+        (0.9999, "more than 99 %"),
+        (1.0, "more than 99 %"),
+    ],
+)
+def test_percent_as_a_person_reads_it(p: float, text: str) -> None:
+    assert wording.percent(p) == text
+
+
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_percent_never_orders_two_probabilities_wrongly(a: float, b: float) -> None:
+    def number(p: float) -> float:
+        text = wording.percent(p)
+        return {"less": 0.0, "more": 99.5}.get(text.split()[0], float(text.split()[-2]))
+
+    assert number(min(a, b)) <= number(max(a, b))
+    assert "100 %" not in wording.percent(a)
+
+
+@pytest.mark.parametrize("asked", IDS)
+def test_a_yes_is_named_among_the_reasons_and_a_no_is_not(asked: str) -> None:
+    assert wording.FACTORS[asked] in told(decide("moderate", factors={asked: "yes"}))
+    assert wording.FACTORS[asked] not in told(decide("moderate", factors={asked: "no"}))
+
+
+def test_reasons_begin_with_what_raised_the_level() -> None:
+    case = Case(Answers(age=25), "dermoscopy", ImageEvidence(0.002, 0.11), picture_poor=True)
+    raised = rules.decide(case, ASKED, 0.025)
+    assert raised.raised_by == ("poor_picture",)
+    assert raised.reasons[0] == wording.RAISED_BY["poor_picture"]
+
+
+def test_says_that_no_model_could_judge() -> None:
+    blind = decide("low", sure=False)
+    assert "No model could judge the picture." in blind.reasons
+    assert not any("looks" in reason for reason in blind.reasons)
+
+
+def test_says_which_way_the_picture_points() -> None:
+    assert "The picture looks less like melanoma than the average spot." in decide("low").reasons
+    assert "The picture looks more like melanoma than the average spot." in decide("high").reasons
+
+
+def test_another_skin_cancer_is_named() -> None:
+    seen = ImageEvidence(0.05, 0.11, malignant=0.9, malignant_prevalence=0.2)
+    found = rules.decide(Case(Answers(), "dermoscopy", seen), ASKED, 0.025)
+    assert any("another skin cancer" in reason for reason in found.reasons)
+
+
+def test_explanation_holds_the_numbers_that_were_decided() -> None:
+    for level, sure in itertools.product(LEVELS, (True, False)):
+        found = decide(level, sure=sure)
+        numbers = (found.melanoma, *found.interval, found.malignant)
+        assert all(wording.percent(number) in found.explanation for number in numbers)
