@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from services.common.settings import Settings
+from cli import configuration
 
 console = Console(highlight=False)
 STYLES = {"low": "green", "moderate": "yellow", "high": "bold red"}
@@ -30,7 +30,7 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print the API's answer as it is.")] = False,
 ) -> None:
     """Assess one PICTURE with a running Melalog (start one with `melalog serve`)."""
-    settings = Settings()
+    settings = configuration.settings()
     url = url or f"http://{settings.host}:{settings.orchestrator_bind_port}"
     fields = {"modality": modality, **({"questionnaire": answers.read_text()} if answers else {})}
     try:

@@ -10,11 +10,11 @@ from typing import Literal
 import httpx2
 import psutil
 import typer
-from pydantic import SecretStr, ValidationError
+from pydantic import SecretStr
 from rich.console import Console
 from rich.table import Table
 
-from cli import processes, serve
+from cli import configuration, processes, serve
 from models.classifier.artifact import RELEASED, Artifact, ArtifactError
 from services.common.cores import usable_cores
 from services.common.settings import Settings
@@ -35,13 +35,7 @@ class Check:
 
 def command() -> None:
     """Check this machine and the settings; exits 1 when something is wrong."""
-    try:
-        settings = Settings()
-    except ValidationError as error:
-        for item in error.errors():
-            name = f"MELALOG_{str(item['loc'][0]).upper().removeprefix('MELALOG_')}"
-            console.print(f"{MARKS['bad']}  {name}: {item['msg']}", soft_wrap=True)
-        raise typer.Exit(1) from None
+    settings = configuration.settings()
     _print_settings(settings)
     checks = [*_machine(), *_settings(settings), *_model(settings), *_ports(settings)]
     for check in checks:
@@ -125,7 +119,7 @@ def _model(settings: Settings) -> Iterator[Check]:
 
 def _ports(settings: Settings) -> Iterator[Check]:
     for service in processes.services(settings):
-        if serve._free(settings.host, service.port):  # noqa: SLF001
+        if serve.is_free(settings.host, service.port):
             yield Check("ok", f"port {service.port} is free for {service.name}")
             continue
         try:

@@ -11,7 +11,7 @@ import httpx2
 import typer
 from rich.console import Console
 
-from cli import processes
+from cli import configuration, processes
 from services.common.settings import Settings
 
 console = Console(highlight=False, soft_wrap=True)
@@ -29,9 +29,9 @@ def command(
 
     Ports and addresses come from MELALOG_* settings (`melalog doctor` prints them).
     """
-    settings = Settings()
+    settings = configuration.settings()
     chosen = processes.services(settings)
-    taken = [service for service in chosen if not _free(settings.host, service.port)]
+    taken = [service for service in chosen if not is_free(settings.host, service.port)]
     if taken:
         for service in taken:
             console.print(
@@ -75,7 +75,7 @@ def _prefix(name: str) -> str:
     return captured.get()
 
 
-def _free(host: str, port: int) -> bool:
+def is_free(host: str, port: int) -> bool:
     """Whether a server could listen there; one that is only closing does not count as taken."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:

@@ -3,9 +3,9 @@
 import json
 import re
 import unicodedata
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from fusion.policy import LEVELS, Level
 from fusion.rules import Decision
@@ -59,12 +59,18 @@ class UnusableAnswer(ValueError):  # noqa: N818
     """The hosted model's answer breaks a rule; the message says which and quotes nothing."""
 
 
+def _plain(text: str) -> str:
+    """One line with plain punctuation: no apostrophe, hyphen or hidden character gets past a rule, or to the page."""
+    folded = unicodedata.normalize("NFKC", text).translate({0x2018: "'", 0x2019: "'", 0x2010: "-", 0x2013: "-"})
+    return " ".join("".join(c for c in folded if c.isspace() or unicodedata.category(c)[0] != "C").split())
+
+
 class HostedAnswer(BaseModel):
     """What the hosted model may say. It supplies no number, and its level changes nothing."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", str_strip_whitespace=True)
+    model_config = ConfigDict(frozen=True, extra="ignore")
     level: Level
-    explanation: str = Field(min_length=20, max_length=1200)
+    explanation: Annotated[str, AfterValidator(_plain), Field(min_length=20, max_length=1200)]
 
 
 def messages(decision: Decision) -> list[dict[str, str]]:
@@ -87,7 +93,7 @@ def parse(text: str, decision: Decision) -> HostedAnswer:
         answer = HostedAnswer.model_validate_json(text[start : end + 1])
     except ValidationError as error:
         raise UnusableAnswer("not the JSON object that was asked for") from error
-    said = _plain(answer.explanation)
+    said = answer.explanation
     if REASSURANCE.search(said):
         raise UnusableAnswer("it reassures")
     if DIAGNOSIS.search(said):
@@ -108,12 +114,6 @@ def _figures(decision: Decision) -> dict[str, str]:
         "melanoma_interval": f"{low} to {high}",
         "any_skin_cancer": percent(decision.malignant),
     }
-
-
-def _plain(text: str) -> str:
-    """One line in plain ASCII punctuation, so that no apostrophe, hyphen or hidden character gets past a rule."""
-    visible = "".join(c for c in unicodedata.normalize("NFKC", text) if unicodedata.category(c) != "Cf")
-    return " ".join(visible.translate({0x2018: "'", 0x2019: "'", 0x2010: "-", 0x2013: "-"}).split())
 
 
 def _names(level: Level, said: str) -> bool:

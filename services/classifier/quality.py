@@ -8,15 +8,17 @@ from services.contracts import PictureFinding
 
 SIDE = 144
 """Measured at this size, because blur that the network cannot see does no harm."""
-MIN_SHARPNESS = 0.008
-"""Mean absolute second difference over the contrast's deviation; see docs/models/picture-quality.md."""
+MIN_SHARPNESS = 0.035
+"""Measured on 600 training pictures each of HAM10000, ISIC 2017 and PAD-UFES-20: none is below it; of the same
+pictures blurred by 3 % of their shorter side, 93 to 98 % are."""
 DARK, BRIGHT = 0.15, 0.95
 FLAT = 0.02
 
 
 def judge(picture: Image.Image) -> PictureFinding:
     """Judge an upright RGB picture."""
-    grey = picture.convert("L").resize((SIDE, SIDE), Image.Resampling.BILINEAR)
+    # Not as bytes: rounding to 256 levels alone would look as sharp as many a picture is.
+    grey = picture.convert("F").resize((SIDE, SIDE), Image.Resampling.BILINEAR)
     light = np.asarray(grey, dtype=np.float32) / np.float32(255)
     problems: list[str] = []
     if light.mean() < DARK:

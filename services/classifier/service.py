@@ -4,7 +4,7 @@ import bentoml
 import structlog
 from starlette.requests import Request
 
-from models.classifier.artifact import MODEL_FILE, Artifact
+from models.classifier.artifact import MODEL_FILE, Artifact, ArtifactError
 from services.classifier.classifier import Classifier
 from services.classifier.engine import OnnxEngine
 from services.classifier.location import artifact_folder
@@ -18,6 +18,11 @@ from services.contracts import ClassifyResponse
 
 telemetry.configure("classifier")
 settings = Settings()
+try:
+    # At import, so that the process ends with these words: a worker that fails later is started again for ever.
+    artifact = Artifact.load(artifact_folder(settings.classifier_artifact))
+except ArtifactError as error:
+    raise SystemExit(f"the classifier cannot start: {error}") from None
 app = common.create("Melalog classifier", "Calibrated findings on one picture of a skin lesion.")
 
 
@@ -43,7 +48,6 @@ class ClassifierService:
     """Loads the artifact, refuses a tampered one, and is ready once it is warm."""
 
     def __init__(self) -> None:
-        artifact = Artifact.load(artifact_folder(settings.classifier_artifact))
         threads = settings.threads or usable_cores()
         engine = OnnxEngine(artifact.folder / MODEL_FILE, threads)
         self.core = app.state.classifier = Classifier(artifact, engine, decoders=threads)

@@ -34,16 +34,19 @@ async def model() -> dict[str, object]:
     return {"engine": settings.vlm_engine, "name": settings.vlm_model if settings.vlm_engine == "openai" else None}
 
 
-def _engine() -> VisionEngine | None:
-    if settings.vlm_engine == "openai":
-        if not settings.vlm_base_url:
-            raise SystemExit(
-                "MELALOG_VLM_ENGINE=openai needs MELALOG_VLM_BASE_URL, for example http://127.0.0.1:8100/v1"
-            )
-        return OpenAIEngine(settings.vlm_base_url, settings.vlm_model)
+def _check_engine() -> None:
+    """At import, so that the process ends with these words: a worker that fails later is started again for ever."""
+    if settings.vlm_engine == "openai" and not settings.vlm_base_url:
+        raise SystemExit("MELALOG_VLM_ENGINE=openai needs MELALOG_VLM_BASE_URL, for example http://127.0.0.1:8100/v1")
     if settings.vlm_engine == "embedded":
         raise SystemExit("MELALOG_VLM_ENGINE=embedded: no embedded model is released yet; use openai or none")
-    return None
+
+
+def _engine() -> VisionEngine | None:
+    return OpenAIEngine(settings.vlm_base_url, settings.vlm_model) if settings.vlm_engine == "openai" else None
+
+
+_check_engine()
 
 
 @bentoml.service(**options("vlm"))

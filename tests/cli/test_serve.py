@@ -121,6 +121,20 @@ def test_a_tampered_model_is_refused_at_start(environment: dict[str, str], tmp_p
     )
     assert done.returncode == 1
     assert "SHA-256 differs" in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+def test_an_impossible_engine_setting_is_refused_at_start(environment: dict[str, str]) -> None:
+    done = subprocess.run(
+        [str(MELALOG), "serve"],
+        env={**environment, "MELALOG_VLM_ENGINE": "openai"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "needs MELALOG_VLM_BASE_URL" in done.stdout
 
 
 def test_assess_without_a_server_says_what_to_do(environment: dict[str, str], tmp_path: Path) -> None:

@@ -1,9 +1,10 @@
 import json
+import unicodedata
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fusion import prompt, questionnaire, rules, wording
@@ -103,6 +104,11 @@ def test_an_answer_is_found_in_its_wrapping(text: str) -> None:
     assert set(answer.model_dump()) == {"level", "explanation"}
 
 
+def test_what_was_checked_is_what_is_shown() -> None:
+    shown = parse(written("It\u2019s the\x00 picture\u202e that\u200b weighed\n\nmost in this\tresult."), DECISION)
+    assert shown.explanation == "It's the picture that weighed most in this result."
+
+
 @pytest.mark.parametrize("level", LEVELS)
 def test_its_level_is_taken_down_whatever_it_is(level: Level) -> None:
     assert parse(written(level=level), DECISION).level == level
@@ -133,6 +139,7 @@ def test_its_level_is_taken_down_whatever_it_is(level: Level) -> None:
         written(""),
         written("Too short."),
         written(" " * 50),
+        written("\u200b" * 50),
         written("long " * 300),
         '{"level": "moderate", "explanation": "\\ud800 half a character, and some words"}',
         "{" + '"a":{' * 5000,
@@ -143,19 +150,22 @@ def test_anything_else_is_refused(text: str) -> None:
         parse(text, DECISION)
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_no_text_at_all_gets_through_unread(text: str) -> None:
     with pytest.raises(UnusableAnswer):
         parse(text, DECISION)
 
 
+@settings(deadline=None)
 @given(st.text(min_size=20, max_size=1200))
 def test_whatever_the_explanation_it_is_used_or_refused(text: str) -> None:
     try:
         answer = parse(json.dumps({"level": "low", "explanation": text}), DECISION)
     except UnusableAnswer:
         return
-    assert answer.explanation == text.strip()
+    assert 20 <= len(answer.explanation) <= 1200
+    assert not [c for c in answer.explanation if unicodedata.category(c)[0] == "C"], "no control or hidden characters"
 
 
 @pytest.mark.parametrize(

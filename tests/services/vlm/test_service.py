@@ -205,9 +205,10 @@ def test_the_bento_takes_its_engine_from_the_settings(service: ModuleType, monke
     asyncio.run(bento.close())
 
 
-def test_an_engine_without_its_url_stops_the_process_and_says_what_is_missing(
-    service: ModuleType, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("engine", "missing"), [("openai", "MELALOG_VLM_BASE_URL"), ("embedded", "no embedded model")])
+def test_an_engine_that_cannot_be_had_stops_the_process_and_says_why(
+    service: ModuleType, monkeypatch: pytest.MonkeyPatch, engine: str, missing: str
 ) -> None:
-    monkeypatch.setattr(service, "settings", Settings(vlm_engine="openai"))
-    with pytest.raises(SystemExit, match="MELALOG_VLM_BASE_URL"):
-        service.VlmService.inner()
+    monkeypatch.setattr(service, "settings", Settings.model_validate({"vlm_engine": engine}))
+    with pytest.raises(SystemExit, match=missing):
+        service._check_engine()  # noqa: SLF001  (it runs at import, which happens once)

@@ -1,0 +1,175 @@
+"""`make bench`: the README's figures, from one run on this machine. Ratios travel; times do not."""
+
+import argparse
+import json
+import os
+import statistics
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+
+import numpy as np
+import PIL
+import psutil
+from rich.progress import track
+
+from benchmarks import load
+from models.classifier.artifact import MODEL_FILE, RELEASED, Artifact
+from models.classifier.preprocess import prepare
+from services.classifier import quality
+from services.classifier.classifier import MAX_BATCH, OVERSAMPLING
+from services.classifier.engine import OnnxEngine
+from services.common import images
+from services.common.cores import usable_cores
+from tests.chaos.test_dependencies import CLASSIFIED, JUDGED
+from tests.conftest import Running, running
+from tests.fakes.node import FakeNode
+from tests.pictures import encode, lesion
+
+ANSWERS = '{"age": 61, "sex": "female", "fair_skin": "yes", "sunburns": "yes"}'
+ROUNDS = 5
+NODE_S = 0.02
+
+
+def pictures(n: int) -> tuple[str, list[bytes]]:
+    """(what they are, bytes): real ones where the data folder is there, else made ones."""
+    folder = Path(os.environ.get("MELALOG_DATA_DIR", "")) / "ham10000" / "images"
+    if folder.is_dir():
+        return "HAM10000, 200x150 JPEG", [path.read_bytes() for path in sorted(folder.iterdir())[:n]]
+    return "generated, 200x150 JPEG", [encode(lesion(200, 150, seed)) for seed in range(n)]
+
+
+def big_pictures(n: int) -> list[bytes]:
+    """12-megapixel JPEGs, as a phone makes them."""
+    return [encode(lesion(4000, 3000, seed), quality=88) for seed in range(n)]
+
+
+def bare(engine: OnnxEngine, artifact: Artifact, data: list[bytes], batch: int) -> float:
+    """Pictures a second of ONNX Runtime with the service's own decoding, no HTTP: the reference."""
+    wanted = artifact.manifest.input
+
+    def ready(one: bytes) -> np.ndarray:
+        decoded = images.decode(one, wanted.size * OVERSAMPLING)
+        quality.judge(decoded)
+        return prepare(decoded, wanted.size, wanted.geometry, wanted.resample)
+
+    with ThreadPoolExecutor(usable_cores()) as pool:
+        started = time.perf_counter()
+        for start in range(0, len(data), batch):
+            engine.run(np.stack(list(pool.map(ready, data[start : start + batch]))))
+        return len(data) / (time.perf_counter() - started)
+
+
+def throughput(system: Running, name: str, data: list[bytes], rounds: int) -> list[str]:
+    """Service against bare, in turn, so that a drifting machine drifts for both."""
+    artifact = Artifact.load(RELEASED)
+    engine = OnnxEngine(RELEASED / MODEL_FILE, usable_cores())
+    port = system.ports["classifier"]
+    load.run(port, "/v1/classify", data, "image/jpeg", len(data) // 2, 16)
+    served, references, ratios = [], [], []
+    for _ in track(range(rounds), description=f"classifier, {name}"):
+        best = max(bare(engine, artifact, data, batch) for batch in (1, MAX_BATCH))
+        rate = load.run(port, "/v1/classify", data, "image/jpeg", len(data), 16).rate
+        served.append(rate)
+        references.append(best)
+        ratios.append(rate / best)
+    ratio = f"**{statistics.median(ratios):.2f}** ({min(ratios):.2f} to {max(ratios):.2f})"
+    reference = f"bare ONNX Runtime, same decoding, better of batch 1 and {MAX_BATCH}"
+    return [
+        f"| classifier service, pictures/s, {name} | {statistics.median(served):.0f} |",
+        f"| {reference}, pictures/s | {statistics.median(references):.0f} |",
+        f"| **service / bare**, median of {rounds} rounds (min to max) | {ratio} |",
+    ]
+
+
+def latency(system: Running, name: str, data: list[bytes], n: int) -> list[str]:
+    """One assessment at a time, from multipart in to JSON out."""
+    bodies = [load.multipart(one, ANSWERS) for one in data]
+    port, content_type = system.ports["orchestrator"], bodies[0][1]
+    load.run(port, "/v1/assessments", [body for body, _ in bodies], content_type, 20, 1)
+    took = load.run(port, "/v1/assessments", [body for body, _ in bodies], content_type, n, 1)
+    return [
+        f"| one assessment, ms p50 / p99, {name}, n = {n} | {took.percentile(50):.1f} / {took.percentile(99):.1f} |"
+    ]
+
+
+def memory(system: Running) -> list[str]:
+    """Resident memory by service, its supervisor process included (proportional share of shared pages)."""
+    lines, total = [], 0.0
+    for name, child in system.children.items():
+        parent = psutil.Process(child.pid)
+        used = sum(p.memory_full_info().pss for p in [parent, *parent.children(recursive=True)]) / 1e6
+        total += used
+        lines.append(f"{name} {used:.0f}")
+    return [f"| memory after the load, MB: {', '.join(lines)} | {total:.0f} |"]
+
+
+def overhead(n: int) -> list[str]:
+    """What the orchestrator adds to its critical path, over nodes that take 20 ms each."""
+
+    def slow(node: FakeNode) -> None:
+        def behave(handler: BaseHTTPRequestHandler) -> None:
+            time.sleep(NODE_S)
+            node.healthy(handler)
+
+        node.behave = behave
+
+    fused = _fused_answer()
+    nodes = FakeNode(CLASSIFIED), FakeNode(JUDGED), FakeNode(fused)
+    for node in nodes:
+        slow(node)
+    names = ("CLASSIFIER", "VLM", "FUSION")
+    urls = {f"MELALOG_{name}_URL": node.url for name, node in zip(names, nodes, strict=True)}
+    body, content_type = load.multipart(encode(lesion()), ANSWERS)
+    with tempfile.TemporaryDirectory() as folder, running(("orchestrator",), Path(folder), urls) as system:
+        load.run(system.ports["orchestrator"], "/v1/assessments", [body], content_type, 20, 1)
+        whole = load.run(system.ports["orchestrator"], "/v1/assessments", [body], content_type, n, 1)
+        direct = load.run(nodes[0].port, "/v1/classify", [encode(lesion())], "image/jpeg", n, 1)
+    path = 2 * direct.percentile(50)
+    added = f"{whole.percentile(50) - path:.1f} / {whole.percentile(99) - path:.1f}"
+    return [f"| orchestrator overhead over image stage and fusion ({path:.1f} ms), ms p50 / p99, n = {n} | {added} |"]
+
+
+def _fused_answer() -> dict[str, object]:
+    """What fusion would say, so that the orchestrator has no rules of its own to run."""
+    from services.common import fusing  # noqa: PLC0415
+    from services.contracts import FuseRequest, FusionInfo  # noqa: PLC0415
+
+    decision = fusing.decide(FuseRequest(), 0.025)
+    answer: dict[str, object] = json.loads(fusing.respond(decision, None, FusionInfo(engine="rules")).model_dump_json())
+    return answer
+
+
+def installed() -> list[str]:
+    """Size of the serving environment."""
+    folder = Path(".venv-serve")
+    if not folder.is_dir():
+        return []
+    size = sum(path.lstat().st_blocks * 512 for path in folder.rglob("*") if not path.is_symlink())
+    return [f"| serving environment on disk, MB | {size / 1e6:.0f} |"]
+
+
+def main() -> None:
+    """Run everything and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("-n", type=int, default=400, help="requests per measurement")
+    n = parser.parse_args().n
+    name, small = pictures(n)
+    big = big_pictures(16) * max(1, n // 64)
+    lines = ["| figure | value |", "|---|---|", *installed()]
+    names = ("classifier", "vlm", "fusion", "orchestrator")
+    with tempfile.TemporaryDirectory() as folder, running(names, Path(folder), {}) as system:
+        lines += latency(system, name, small, n)
+        lines += latency(system, "12-megapixel JPEG", big, max(n // 4, 20))
+        lines += throughput(system, name, small, ROUNDS)
+        lines += throughput(system, "12-megapixel JPEG", big, ROUNDS)
+        lines += memory(system)
+    lines += overhead(n)
+    print(f"\n{usable_cores()} cores, {OnnxEngine(RELEASED / MODEL_FILE, 1).name}, Pillow {PIL.__version__}\n")
+    print("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()
