@@ -106,7 +106,7 @@ class Artifact:
         for name, variant in manifest.files.items():
             file = folder / name
             if Path(name).name != name or not file.is_file():
-                raise ArtifactError(f"{file}, named in the manifest, does not exist")
+                raise ArtifactError(f"{path} names {name!r}, and there is no such file beside it")
             if sha256(file) != variant.sha256:
                 raise ArtifactError(f"{file} is not the file that was released: its SHA-256 differs from the manifest")
         return cls(folder, manifest)

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fusion import questionnaire
@@ -86,6 +86,7 @@ def test_unsure_null_and_missing_are_the_same(raw: dict[str, Any]) -> None:
     assert ASKED.parse(raw) == ASKED.parse(answered)
 
 
+@settings(max_examples=50)
 @given(
     st.dictionaries(st.text(max_size=20), st.recursive(st.none() | st.booleans() | st.text() | st.floats(), st.lists))
 )

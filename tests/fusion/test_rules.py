@@ -150,6 +150,13 @@ def test_without_any_evidence_the_risk_is_the_prior() -> None:
     assert found.level == "moderate"
 
 
+@given(people, priors)
+def test_the_person_counts_for_every_skin_cancer(person: Answers, prior: float) -> None:
+    found = decide(Case(person), prior)
+    of_person = sum(found.contributions[part] for part in ("age_sex", "person", "cap"))
+    assert found.malignant == pytest.approx(max(rules.sigmoid(logit(min(2 * prior, 0.9)) + of_person), found.melanoma))
+
+
 def test_age_reaches_the_risk() -> None:
     """Seed mistake 1."""
     seen = ImageEvidence(0.11, 0.11, malignant=0.2, malignant_prevalence=0.2, logit_sd=0.4)

@@ -5,7 +5,6 @@ import io
 from pathlib import Path
 from types import SimpleNamespace
 
-import bentoml
 import numpy as np
 import pytest
 from PIL import Image
@@ -54,7 +53,7 @@ def test_a_bento_serves_what_came_along_in_its_store(tmp_path: Path, monkeypatch
         return SimpleNamespace(path=str(tmp_path / "store"))
 
     monkeypatch.setattr(location, "RELEASED", tmp_path / "missing")
-    monkeypatch.setattr(bentoml.models, "get", get)
+    monkeypatch.setattr(location, "bentoml", SimpleNamespace(models=SimpleNamespace(get=get)))
     assert location.artifact_folder("") == tmp_path / "store"
     assert asked == ["melalog-classifier:latest"]
 
@@ -66,4 +65,4 @@ def test_a_heat_map_is_a_small_grey_png_whatever_the_network_says() -> None:
         pixels = np.asarray(drawn, int)
     assert pixels[8, 8] == 0
     assert pixels[8, 120] == 255
-    assert abs(pixels[120, 8] - 127) < 20
+    assert 100 < pixels[120, 8] < 180

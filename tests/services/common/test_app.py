@@ -173,8 +173,9 @@ def test_a_client_that_never_sends_the_rest_is_not_waited_for(monkeypatch: pytes
     monkeypatch.setattr(common, "LINGER_S", 0.2)
     started = time.perf_counter()
     assert ask("POST", "/raw", content_length="1001").problem["status"] == 413
+    monkeypatch.setattr(common, "LINGER_S", 30)
     assert ask("POST", "/raw", b"x" * 2000).problem["status"] == 413, "the body was whole: nothing to wait for"
-    assert time.perf_counter() - started < 2
+    assert time.perf_counter() - started < 10
 
 
 @pytest.mark.parametrize("declared", ["²", "-1", "many", "", "0"])

@@ -180,6 +180,13 @@ def test_another_format_behind_a_known_signature_is_unreadable() -> None:
             images.decode(signature + gif, 64)
 
 
+def test_an_avif_that_calls_itself_heic_is_unreadable() -> None:
+    avif = encode(Image.fromarray(scene()), "AVIF")
+    assert avif.index(b"miaf") < 40
+    with pytest.raises(UnreadablePicture):
+        images.decode(avif.replace(b"miaf", b"heic", 1), 64)
+
+
 @pytest.mark.parametrize("size", [(1, 1), (31, 400), (400, 31)])
 def test_too_small(size: tuple[int, int]) -> None:
     with pytest.raises(UnreadablePicture, match=f"{size[0]}x{size[1]} pixels; its shorter side must have 32"):

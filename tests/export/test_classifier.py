@@ -1,0 +1,212 @@
+"""From generated pictures to a served finding: train, calibrate, export, load, classify."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from scipy.special import softmax
+from torch import nn
+
+from export import classifier as export
+from models.classifier import evaluate, pictures, table
+from models.classifier.artifact import MODEL_FILE, Artifact, ArtifactError
+from models.classifier.calibration import Calibration
+from models.classifier.config import TrainConfig
+from models.classifier.labels import CLASSES, MALIGNANT, MELANOMA
+from models.classifier.network import Served, build
+from models.classifier.train import Folds, Trainer, make_folds, raw_scores
+from services.classifier.classifier import Classifier
+from services.classifier.engine import OnnxEngine
+from services.common.deadline import Deadline
+from services.contracts import ClassifyResponse
+from tests.models.classifier import tiny
+from tests.pictures import encode, lesion
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # torch's exporter warns of its own insides
+
+
+@dataclass(frozen=True)
+class Release:
+    folder: Path
+    data: Path
+    config: TrainConfig
+    folds: Folds
+    network: nn.Module
+
+    @property
+    def artifact(self) -> Artifact:
+        return Artifact.load(self.folder)
+
+
+@pytest.fixture(scope="module")
+def release(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
+    """Trained and exported once; tests must leave it as it is."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # so small a network is slower on two
+    work = tmp_path_factory.mktemp("release")
+    data, config = tiny.write_data(work / "data"), tiny.plan()
+    folds = make_folds(config, data)
+    network = Trainer(config, folds.train, work / "run").run()
+    folder = work / "released"
+    folder.mkdir()
+    (folder / "stale.txt").touch()
+    yield Release(export.write(folder, network, config, folds, "1.0.0"), data, config, folds, network)
+    Artifact.load(folder)
+    torch.set_num_threads(threads)
+
+
+def test_the_folder_holds_what_its_manifest_says(release: Release) -> None:
+    manifest = release.artifact.manifest
+    assert {file.name for file in release.folder.iterdir()} == {"manifest.json", MODEL_FILE}
+    assert not list(release.folder.parent.glob("*.unfinished"))
+    assert (manifest.name, manifest.version) == ("test_efficientnet", "1.0.0")
+    assert (manifest.input.size, manifest.input.geometry) == (40, "squash")
+    assert manifest.classes == CLASSES
+    labels = [row.label for row in release.folds.calibration]
+    assert manifest.calibration.n == len(labels)
+    assert manifest.calibration.prevalence == pytest.approx(np.mean([label == MELANOMA for label in labels]))
+    assert manifest.calibration.malignant_prevalence == pytest.approx(np.mean([label in MALIGNANT for label in labels]))
+    assert manifest.training_data_sha256 == table.digest(release.folds.train)
+    assert manifest.files[MODEL_FILE].thresholds["sensitivity_95"].sensitivity >= 0.95
+
+
+def test_the_graph_keeps_the_contract(release: Release) -> None:
+    batch = np.random.default_rng(0).integers(0, 256, (5, 40, 40, 3), np.uint8)
+    found = evaluate.run(release.folder / MODEL_FILE, batch)
+    assert set(found) == set(Served.OUTPUTS)
+    assert found["classes"].shape == (5, 7)
+    assert found["classes"].sum(1) == pytest.approx(np.ones(5), abs=1e-5)
+    assert found["melanoma"] == pytest.approx(found["classes"][:, MELANOMA], abs=1e-6)
+    assert found["malignant"] == pytest.approx(found["classes"][:, list(MALIGNANT)].sum(1), abs=1e-6)
+    assert np.all(found["malignant"] >= found["melanoma"])
+    p = found["melanoma"].astype(float)
+    assert found["logit"] == pytest.approx(np.log(p / (1 - p)), abs=1e-3)
+    assert found["heatmap"].ndim == 3
+    assert 0 <= found["heatmap"].min() <= found["heatmap"].max() <= 1
+    assert found["embedding"].shape[0] == found["ood"].shape[0] == 5
+
+
+def test_the_graph_computes_what_torch_computes_calibration_included(release: Release) -> None:
+    stored = json.loads((release.folder / "manifest.json").read_text())["calibration"]
+    served = Served(release.network, Calibration(stored["temperature"], tuple(stored["bias"]))).eval()
+    batch = np.random.default_rng(1).integers(0, 256, (4, 40, 40, 3), np.uint8)
+    with torch.inference_mode():
+        expected = served(torch.from_numpy(batch))
+    found = evaluate.run(release.folder / MODEL_FILE, batch)
+    for name, tensor in zip(Served.OUTPUTS, expected, strict=True):
+        assert found[name] == pytest.approx(tensor.numpy(), rel=1e-3, abs=1e-4), name
+
+
+def test_the_graph_scores_a_picture_as_it_was_scored_for_calibration(release: Release) -> None:
+    """Two paths from bytes to scores, one in torch for fitting and one in the graph: scaling and order must agree."""
+    stored = json.loads((release.folder / "manifest.json").read_text())["calibration"]
+    batch = np.random.default_rng(3).integers(0, 256, (4, 40, 40, 3), np.uint8)
+    fitted = Calibration(stored["temperature"], tuple(stored["bias"]))
+    expected = softmax(fitted.apply(raw_scores(release.network, batch)), axis=1)
+    assert evaluate.run(release.folder / MODEL_FILE, batch)["classes"] == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_picture_alone_or_in_a_batch_gives_the_same(release: Release) -> None:
+    batch = np.random.default_rng(2).integers(0, 256, (9, 40, 40, 3), np.uint8)
+    together = evaluate.run(release.folder / MODEL_FILE, batch)["classes"]
+    alone = [evaluate.run(release.folder / MODEL_FILE, batch[i : i + 1])["classes"][0] for i in range(9)]
+    assert together == pytest.approx(np.array(alone), abs=1e-5)
+
+
+def classify(artifact: Artifact, data: bytes) -> ClassifyResponse:
+    answering = Classifier(artifact, OnnxEngine(artifact.folder / MODEL_FILE, 1), decoders=1)
+    answering.warm_up()
+    try:
+        return asyncio.run(answering.classify(data, Deadline.after(30), with_heatmap=True))
+    finally:
+        answering.close()
+
+
+def test_the_service_answers_with_it_as_calibration_saw_it(release: Release) -> None:
+    """File bytes to probability, on both sides, through everything between."""
+    for row in release.folds.calibration[:3]:
+        found = classify(release.artifact, row.path.read_bytes())
+        expected = evaluate.outputs(release.artifact, [row])
+        assert found.melanoma == pytest.approx(float(expected["melanoma"][0]), abs=1e-4)
+        assert found.malignant == pytest.approx(float(expected["malignant"][0]), abs=1e-4)
+        assert found.logit == pytest.approx(float(expected["logit"][0]), abs=1e-3)
+        assert found.heatmap
+
+
+def test_the_service_takes_what_a_phone_sends(release: Release) -> None:
+    assert classify(release.artifact, encode(lesion(1200, 900), "HEIF")).status == "ok"
+
+
+def test_figures_are_measured_on_the_file_and_stored(release: Release, tmp_path: Path) -> None:
+    rows = evaluate.released_rows(release.data, "ham10000", "test")
+    assert {row.split for row in rows} == {"test"}
+    found = evaluate.outputs(release.artifact, rows)
+    figures = evaluate.measure(found, rows, evaluate.MELANOMA_ENDPOINT, "ham10000 test")
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for file in release.folder.iterdir():
+        (copy / file.name).write_bytes(file.read_bytes())
+    export.add_metrics(copy, figures)
+    stored = Artifact.load(copy).manifest.files[MODEL_FILE].metrics
+    assert stored["melanoma_auc"].n == len(rows)
+    assert stored["melanoma_auc"].data == "ham10000 test"
+    assert stored["melanoma_auc"].value == pytest.approx(figures["melanoma_auc"]["value"])
+    assert not list(copy.glob("*.tmp"))
+
+
+def test_a_split_without_rows_is_named(release: Release) -> None:
+    with pytest.raises(ValueError, match="isic2017 has no rows with split = val"):
+        evaluate.released_rows(release.data, "isic2017", "val")
+
+
+def test_the_deviation_of_the_logit_is_that_of_turning_the_picture(release: Release) -> None:
+    """A network that cannot tell turns has none."""
+
+    class Blind(nn.Module):
+        def forward(self, batch: torch.Tensor) -> torch.Tensor:
+            return batch.mean((2, 3)).repeat(1, 3)[:, :7]
+
+    rows = release.folds.calibration
+    assert export.calibrate(Blind(), rows, release.config).logit_sd < 1e-4
+    assert export.calibrate(release.network, rows, release.config).logit_sd > 1e-4
+
+
+def test_a_graph_that_computes_something_else_is_not_released(
+    release: Release, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was released before stays."""
+    run = evaluate.run
+
+    def drifted(model: Path, cache: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> dict[str, object]:
+        return {name: value + 0.01 for name, value in run(model, cache).items()}
+
+    folder = tmp_path / "released"
+    folder.mkdir()
+    (folder / "before.txt").touch()
+    monkeypatch.setattr(evaluate, "run", drifted)
+    with pytest.raises(export.ParityError, match=r"output melanoma differs from torch by 1\.0e-02"):
+        export.write(folder, build("test_efficientnet").eval(), release.config, release.folds, "2")
+    assert [file.name for file in folder.iterdir()] == ["before.txt"]
+
+
+def test_another_networks_file_under_this_manifest_is_refused(release: Release, tmp_path: Path) -> None:
+    for file in release.folder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    model = bytearray((tmp_path / MODEL_FILE).read_bytes())
+    model[len(model) // 2] ^= 1
+    (tmp_path / MODEL_FILE).write_bytes(model)
+    with pytest.raises(ArtifactError, match=MODEL_FILE):
+        Artifact.load(tmp_path)
+
+
+def test_pictures_are_prepared_as_the_manifest_says(release: Release, tmp_path: Path) -> None:
+    Image.new("RGB", (90, 60), (10, 20, 30)).save(tmp_path / "a.png")
+    wanted = release.artifact.manifest.input
+    row = table.Row(tmp_path / "a.png", 0, "g", "train", "s")
+    assert pictures.load([row], wanted.size, wanted.geometry, wanted.resample).shape == (1, 40, 40, 3)

@@ -1,0 +1,127 @@
+"""Calibration finds what was done to the scores; figures say what they claim to say."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import log_softmax, softmax
+
+from models.classifier import calibration, metrics
+from models.classifier.labels import CLASSES
+from models.classifier.metrics import Array
+
+N = len(CLASSES)
+
+
+def sample(n: int, seed: int = 0) -> tuple[Array, np.ndarray[tuple[int], np.dtype[np.int64]]]:
+    """True scores, and labels drawn from them."""
+    rng = np.random.default_rng(seed)
+    scores = rng.normal(0, 2, (n, N))
+    p = softmax(scores, axis=1)
+    labels = np.array([rng.choice(N, p=row) for row in p])
+    return scores, labels
+
+
+def log_loss(scores: Array, labels: np.ndarray[tuple[int], np.dtype[np.int64]]) -> float:
+    return float(-log_softmax(scores, axis=1)[np.arange(len(labels)), labels].mean())
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])
+def test_calibration_recovers_a_known_temperature_and_bias(temperature: float) -> None:
+    true, labels = sample(8000)
+    bias = np.linspace(-1, 1, N)
+    raw = (true - bias) * temperature
+    found = calibration.fit(raw, labels)
+    assert found.temperature == pytest.approx(temperature, rel=0.06)
+    recovered = np.array(found.bias) - np.mean(found.bias)
+    assert recovered == pytest.approx(bias, abs=0.15)
+    assert log_loss(found.apply(raw), labels) < log_loss(raw, labels)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 1000), st.floats(0.3, 4), st.floats(-3, 3))
+def test_calibration_never_worsens_what_it_is_fitted_on(seed: int, temperature: float, shift: float) -> None:
+    true, labels = sample(300, seed)
+    raw = true * temperature
+    raw[:, 4] += shift
+    fitted = calibration.fit(raw, labels)
+    assert log_loss(fitted.apply(raw), labels) <= log_loss(raw, labels) + 0.005
+
+
+def test_calibration_stands_a_class_that_is_not_there() -> None:
+    true, labels = sample(500)
+    found = calibration.fit(true[labels != 3], labels[labels != 3])
+    assert np.all(np.isfinite(found.bias))
+
+
+binary = st.integers(0, 10_000).map(
+    lambda seed: (
+        np.random.default_rng(seed).permutation([1.0] * (1 + seed % 40) + [0.0] * 50),
+        np.random.default_rng(seed + 1).random(51 + seed % 40).round(2),
+    )
+)
+
+
+@given(binary, st.sampled_from([0.5, 0.8, 0.9, 0.95, 0.99]))
+def test_the_threshold_reaches_its_sensitivity_and_the_next_higher_does_not(
+    drawn: tuple[Array, Array], wanted: float
+) -> None:
+    truth, p = drawn
+    cut = metrics.threshold_at_sensitivity(truth, p, wanted)
+    positives = p[truth == 1]
+    assert (positives >= cut).mean() >= wanted
+    higher = positives[positives > cut]
+    if len(higher) and wanted == 0.95:
+        assert (positives >= higher.min()).mean() < wanted
+    expected = (p[truth == 0] < cut).mean()
+    assert metrics.specificity_at_sensitivity(truth, p, wanted) == pytest.approx(expected)
+
+
+def example(n: int = 400, seed: int = 0) -> tuple[Array, Array, list[str]]:
+    """Outcomes drawn from their probabilities, in groups of two."""
+    rng = np.random.default_rng(seed)
+    p = rng.beta(1, 5, n)
+    return (rng.random(n) < p).astype(float), p, [f"g{i // 2}" for i in range(n)]
+
+
+@pytest.mark.parametrize("name", ["auc", "average_precision", "brier", "specificity_at_95_sensitivity"])
+def test_the_interval_holds_the_value(name: str) -> None:
+    truth, p, groups = example()
+    value, (low, high) = metrics.bootstrap(metrics.METRICS[name], truth, p, groups, repeats=200)
+    assert low <= value <= high
+    assert low < high
+    assert value == pytest.approx(metrics.METRICS[name](truth, p))
+
+
+def test_the_interval_is_the_same_every_time_and_wider_for_few() -> None:
+    auc = metrics.METRICS["auc"]
+    truth, p, groups = example()
+    again = [metrics.bootstrap(auc, truth, p, groups, repeats=100) for _ in range(2)]
+    assert again[0] == again[1]
+    few = metrics.bootstrap(auc, *(part[:60] for part in (truth, p)), groups[:60], repeats=100)
+    assert few[1][1] - few[1][0] > again[0][1][1] - again[0][1][0]
+
+
+def test_pictures_of_one_lesion_are_drawn_together() -> None:
+    """Every picture ten times over is no new evidence: by group, the interval does not shrink."""
+    truth, p, _ = example(100)
+    auc, names = metrics.METRICS["auc"], [str(i) for i in range(100)]
+    once = metrics.bootstrap(auc, truth, p, names, repeats=200)[1]
+    tenfold = metrics.bootstrap(
+        auc, np.repeat(truth, 10), np.repeat(p, 10), np.repeat(names, 10).tolist(), repeats=200
+    )[1]
+    assert tenfold == pytest.approx(once, abs=1e-6)
+
+
+def test_a_draw_of_one_class_alone_is_left_out() -> None:
+    truth, p = np.array([1.0] + [0.0] * 9), np.linspace(1, 0, 10)
+    value, (low, high) = metrics.bootstrap(metrics.METRICS["auc"], truth, p, list("abcdefghij"), repeats=50)
+    assert (value, low, high) == (1, 1, 1)
+
+
+def test_calibration_error_of_honest_and_of_boastful_probabilities() -> None:
+    truth, p, _ = example(20_000)
+    assert metrics.expected_calibration_error(truth, p) < 0.02
+    assert metrics.expected_calibration_error(truth, np.sqrt(p)) > 0.1
+    assert metrics.expected_calibration_error(truth, np.full(len(p), truth.mean())) < 0.05
+    assert metrics.expected_calibration_error(np.ones(3), np.zeros(3)) == 1
