@@ -85,7 +85,7 @@ def test_a_no_is_not_held_against_what_is_unknown_beside_it() -> None:
 def test_a_worse_answer_never_lowers_the_risk(answered: dict[str, str | None], asked: str, worse: str | None) -> None:
     if WORSE[worse] < WORSE[answered[asked]]:
         return
-    assert worth(**{**answered, asked: worse}) >= worth(**answered)
+    assert worth(**{**answered, asked: worse}) >= worth(**answered) - 1e-12  # the last bit, at the cap
 
 
 @given(answers)

@@ -16,6 +16,8 @@ ASKED = questionnaire.load()
 IDS = [question.id for question in ASKED.questions if question.evidence]
 WORSE = {"no": 0, None: 1, "yes": 2}
 PRIOR = 0.025
+ROUNDING = 1e-12
+"""The cap is stated as what it takes back, so at the cap the sum may differ in its last bit."""
 
 probability = st.floats(0, 1)
 evidence = st.builds(
@@ -98,8 +100,8 @@ def test_a_worse_answer_never_lowers_anything(case: Case, asked: str, worse: str
     changed = {**answered, asked: worse} if worse else {name: v for name, v in answered.items() if name != asked}
     before = decide(case)
     after = decide(but(case, answers=Answers.model_validate({**case.answers.model_dump(), "factors": changed})))
-    assert after.melanoma >= before.melanoma
-    assert after.malignant >= before.malignant
+    assert after.melanoma >= before.melanoma - ROUNDING
+    assert after.malignant >= before.malignant - ROUNDING
     assert LEVELS.index(after.level) >= LEVELS.index(before.level)
 
 
