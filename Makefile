@@ -39,7 +39,7 @@ bentos: $(SERVE)/installed ## build the four bentos
 	@$(SERVE)/bin/melalog bentos
 
 bench: $(DEV)/installed ## measure latency, throughput and memory; prints the README's figures
-	@MELALOG_DATA_DIR=$(DATA) $(DEV)/bin/python benchmarks/run.py
+	@MELALOG_DATA_DIR=$(DATA) $(DEV)/bin/python -m benchmarks.run
 
 train: $(DEV)/installed ## train, evaluate and export the released classifier (needs MELALOG_DATA_DIR)
 	@MELALOG_DATA_DIR=$(DATA) $(DEV)/bin/melalog train classifier --out runs/classifier

@@ -10,7 +10,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from cli import configuration
+from fusion import wording
+from services.common.settings import load
 
 console = Console(highlight=False)
 STYLES = {"low": "green", "moderate": "yellow", "high": "bold red"}
@@ -30,9 +31,11 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print the API's answer as it is.")] = False,
 ) -> None:
     """Assess one PICTURE with a running Melalog (start one with `melalog serve`)."""
-    settings = configuration.settings()
-    url = url or f"http://{settings.host}:{settings.orchestrator_bind_port}"
-    fields = {"modality": modality, **({"questionnaire": answers.read_text()} if answers else {})}
+    settings = load()
+    url = url or settings.url(settings.orchestrator_bind_port)
+    fields = {"modality": modality}
+    if answers:
+        fields["questionnaire"] = answers.read_text(errors="replace")
     try:
         answer = httpx2.post(
             f"{url}/v1/assessments",
@@ -41,7 +44,7 @@ def command(
             timeout=settings.deadline_s + 60,
             trust_env=False,
         )
-    except httpx2.HTTPError:
+    except (httpx2.HTTPError, httpx2.InvalidURL):
         _fail(f"Nothing answers at {url}. Start Melalog with `melalog serve`, or name another address with --url.")
     body = _json(answer)
     if as_json:
@@ -69,7 +72,7 @@ def _fail(message: str) -> Any:
 
 
 def _percent(p: float | None) -> str:
-    return "-" if p is None else f"{p * 100:.1f} %"
+    return "-" if p is None else wording.percent(p)
 
 
 def _show(body: dict[str, Any]) -> None:
@@ -80,8 +83,8 @@ def _show(body: dict[str, Any]) -> None:
         f"melanoma {_percent(risk['melanoma'])} (90 % interval {_percent(low)} to {_percent(high)}), "
         f"any skin cancer {_percent(risk['malignant'])}\n"
     )
-    console.print(risk["advice"] + "\n")
-    console.print(risk["explanation"] + "\n")
+    console.print(risk["advice"] + "\n", markup=False)
+    console.print(risk["explanation"] + "\n", markup=False)
     console.print(_contributions(risk["contributions"]))
     console.print(_findings(findings))
     if body["degraded"]:

@@ -1,5 +1,6 @@
 """`melalog bentos`: build the four bentos from this checkout."""
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -49,9 +50,8 @@ def _fill_model_store() -> None:
     """Copy the released classifier into BentoML's model store, under its own digest."""
     artifact = Artifact.load(RELEASED)
     tag = f"{STORE_NAME}:{artifact.digest}"
-    try:
-        bentoml.models.get(tag)
-    except bentoml.exceptions.NotFound:
-        with bentoml.models.create(tag) as model:
-            for file in RELEASED.iterdir():
-                shutil.copy2(file, model.path)
+    with contextlib.suppress(bentoml.exceptions.NotFound):
+        bentoml.models.delete(tag)  # made anew it is the latest, which is the one the bento takes along
+    with bentoml.models.create(tag) as model:
+        for file in RELEASED.iterdir():
+            shutil.copy2(file, model.path)

@@ -14,10 +14,10 @@ from pydantic import SecretStr
 from rich.console import Console
 from rich.table import Table
 
-from cli import configuration, processes, serve
+from cli import processes, serve
 from models.classifier.artifact import RELEASED, Artifact, ArtifactError
 from services.common.cores import usable_cores
-from services.common.settings import Settings
+from services.common.settings import Settings, load
 
 console = Console(highlight=False)
 MEMORY_GB, DISK_GB = 2.0, 1.0
@@ -35,7 +35,7 @@ class Check:
 
 def command() -> None:
     """Check this machine and the settings; exits 1 when something is wrong."""
-    settings = configuration.settings()
+    settings = load()
     _print_settings(settings)
     checks = [*_machine(), *_settings(settings), *_model(settings), *_ports(settings)]
     for check in checks:
@@ -81,9 +81,7 @@ def _settings(settings: Settings) -> Iterator[Check]:
     elif settings.vlm_engine == "embedded":
         yield Check("bad", "MELALOG_VLM_ENGINE=embedded, but no embedded model is released yet", "use openai or none")
     elif settings.vlm_engine == "none":
-        hint = (
-            "answers will list vlm under `degraded`; to use one, set MELALOG_VLM_ENGINE and MELALOG_VLM_BASE_URL"
-        )
+        hint = "answers will list vlm under `degraded`; to use one, set MELALOG_VLM_ENGINE and MELALOG_VLM_BASE_URL"
         if settings.vlm_base_url:
             hint = "MELALOG_VLM_BASE_URL is set but not used: set MELALOG_VLM_ENGINE=openai"
         yield Check("warn", "no vision-language engine is configured", hint)
@@ -123,7 +121,7 @@ def _ports(settings: Settings) -> Iterator[Check]:
             yield Check("ok", f"port {service.port} is free for {service.name}")
             continue
         try:
-            ready = httpx2.get(f"http://{settings.host}:{service.port}/readyz", timeout=2, trust_env=False).is_success
+            ready = httpx2.get(f"{settings.url(service.port)}/readyz", timeout=2, trust_env=False).is_success
         except httpx2.HTTPError:
             ready = False
         if ready:

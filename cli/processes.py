@@ -16,6 +16,7 @@ from services.common.settings import Settings
 ROOT = Path(__file__).parents[1]
 GRACE_S = 8.0
 PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,9 @@ def environment(settings: Settings, name: str) -> dict[str, str]:
     home = Path(os.environ.get("BENTOML_HOME", ROOT / ".bentoml")) / "serve" / name
     home.mkdir(parents=True, exist_ok=True)
     urls = {
-        "MELALOG_CLASSIFIER_URL": f"http://{settings.host}:{settings.classifier_bind_port}",
-        "MELALOG_VLM_URL": f"http://{settings.host}:{settings.vlm_bind_port}",
-        "MELALOG_FUSION_URL": f"http://{settings.host}:{settings.fusion_bind_port}",
+        "MELALOG_CLASSIFIER_URL": settings.url(settings.classifier_bind_port),
+        "MELALOG_VLM_URL": settings.url(settings.vlm_bind_port),
+        "MELALOG_FUSION_URL": settings.url(settings.fusion_bind_port),
     }
     chosen = {key: os.environ.get(key, url) for key, url in urls.items()}
     return {**os.environ, **chosen, "BENTOML_HOME": str(home), "BENTOML_DO_NOT_TRACK": "True", "PYTHONUNBUFFERED": "1"}
@@ -52,8 +53,8 @@ def environment(settings: Settings, name: str) -> dict[str, str]:
 
 def _die_with_parent() -> None:
     """Linux: have the kernel end the child even if this process is killed outright."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    if _LIBC is not None:
+        _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def start(service: Service, settings: Settings, output: IO[str] | int = subprocess.PIPE) -> "subprocess.Popen[str]":
@@ -71,7 +72,7 @@ def start(service: Service, settings: Settings, output: IO[str] | int = subproce
         text=True,
         errors="replace",
         start_new_session=True,
-        preexec_fn=_die_with_parent,  # noqa: PLW1509  (one prctl call; no thread is running yet)
+        preexec_fn=_die_with_parent,  # noqa: PLW1509  (one prctl call, before any thread is started)
     )  # fmt: skip
 
 

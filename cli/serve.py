@@ -11,15 +11,15 @@ import httpx2
 import typer
 from rich.console import Console
 
-from cli import configuration, processes
-from services.common.settings import Settings
+from cli import processes
+from services.common.settings import Settings, load
 
 console = Console(highlight=False, soft_wrap=True)
 COLOURS = {"orchestrator": "green", "classifier": "cyan", "vlm": "magenta", "fusion": "yellow"}
 
 
 class _Stopped(Exception):  # noqa: N818
-    """SIGTERM came: end as on Ctrl-C."""
+    """SIGTERM or SIGHUP came: end as on Ctrl-C."""
 
 
 def command(
@@ -29,7 +29,7 @@ def command(
 
     Ports and addresses come from MELALOG_* settings (`melalog doctor` prints them).
     """
-    settings = configuration.settings()
+    settings = load()
     chosen = processes.services(settings)
     taken = [service for service in chosen if not is_free(settings.host, service.port)]
     if taken:
@@ -39,16 +39,17 @@ def command(
                 f"MELALOG_{service.name.upper()}_BIND_PORT to a free port"
             )
         raise typer.Exit(1)
-    signal.signal(signal.SIGTERM, _on_sigterm)
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, _on_signal)
     children: list[subprocess.Popen[str]] = []
     failed = False
     try:
         for service in chosen:
-            child = processes.start(service, settings)
-            children.append(child)
+            children.append(processes.start(service, settings))  # noqa: PERF401  (if one fails, the others are stopped)
+        for service, child in zip(chosen, children, strict=True):
             threading.Thread(target=processes.forward, args=(child.stdout, _prefix(service.name)), daemon=True).start()
         _wait_ready(settings, chosen, children, wait_s)
-        url = f"http://{settings.host}:{settings.orchestrator_bind_port}"
+        url = settings.url(settings.orchestrator_bind_port)
         console.print(f"\n[bold green]Melalog is ready[/] at {url} (API: {url}/docs)")
         console.print("Try it in another shell:  .venv-serve/bin/melalog assess PICTURE.jpg\nCtrl-C stops it.\n")
         _watch(chosen, children)
@@ -59,13 +60,13 @@ def command(
     except (KeyboardInterrupt, _Stopped):
         console.print("\nstopping …")
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for ending in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+            signal.signal(ending, signal.SIG_IGN)
         processes.stop(children)
     raise typer.Exit(1 if failed else 0)
 
 
-def _on_sigterm(*_: Any) -> None:
+def _on_signal(*_: Any) -> None:
     raise _Stopped
 
 
@@ -94,7 +95,7 @@ def _wait_ready(
     wait_s: float,
 ) -> None:
     """Return when every service answers /readyz. Raises TimeoutError naming those that do not."""
-    waiting = {service.name: f"http://{settings.host}:{service.port}/readyz" for service in chosen}
+    waiting = {service.name: f"{settings.url(service.port)}/readyz" for service in chosen}
     end = time.monotonic() + wait_s
     while waiting:
         if (dead := _dead(chosen, children)) is not None:

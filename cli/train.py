@@ -1,7 +1,7 @@
 """`melalog train`: from the data folder to a released artifact."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -11,7 +11,8 @@ CONFIG = Path(__file__).parents[1] / "models" / "classifier" / "configs" / "rele
 def classifier(
     out: Annotated[Path, typer.Option(help="Folder for checkpoints; a killed run goes on from there.")],
     data: Annotated[
-        Path, typer.Option(envvar="MELALOG_DATA_DIR", help="Folder with ham10000/, isic2017/ …", exists=True)
+        Path,
+        typer.Option(envvar="MELALOG_DATA_DIR", help="Folder with ham10000/, isic2017/, pad_ufes_20/.", exists=True),
     ],
     config: Annotated[Path, typer.Option(help="YAML of models.classifier.config.TrainConfig.", exists=True)] = CONFIG,
     release: Annotated[Path | None, typer.Option(help="Where to write the artifact; default OUT/artifact.")] = None,
@@ -27,13 +28,18 @@ def classifier(
             f"{error.name} is not installed here: run this from the environment `make .venv/installed` makes"
         ) from None
     settings = TrainConfig.load(config)
+    report.check_data(data)
     folds = train.make_folds(settings, data)
     typer.echo(f"{len(folds.train)} pictures to learn from, {len(folds.calibration)} to calibrate on")
     network = train.Trainer(settings, folds.train, out).run()
-    folder = exporting.write(release or out / "artifact", network, settings, folds, version)
-    figures = report.measure_release(folder, data)
-    exporting.add_metrics(folder, figures)
-    report.write_card(folder)
+    figures: dict[str, dict[str, Any]] = {}
+
+    def measure(folder: Path) -> None:
+        figures.update(report.measure_release(folder, data))
+        exporting.add_metrics(folder, figures)
+        report.write_card(folder)
+
+    folder = exporting.write(release or out / "artifact", network, settings, folds, version, measure)
     typer.echo(f"released to {folder}")
     for name, figure in figures.items():
         low, high = figure["interval"]

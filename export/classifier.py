@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -104,8 +104,18 @@ def write_graph(network: nn.Module, fitted: Calibration, size: int, path: Path) 
             raise ParityError(f"output {name} differs from torch by {difference:.1e}; at most {PARITY:.0e} is allowed")
 
 
-def write(folder: Path, network: nn.Module, config: TrainConfig, folds: train.Folds, version: str) -> Path:
-    """Calibrate, export and describe a network in `folder`, replacing what was there only when all is done."""
+def write(
+    folder: Path,
+    network: nn.Module,
+    config: TrainConfig,
+    folds: train.Folds,
+    version: str,
+    finish: Callable[[Path], None] = lambda _: None,
+) -> Path:
+    """Calibrate, export and describe a network in `folder`, replacing what was there only when all is done.
+
+    `finish` may add to the folder (figures, a card) before it takes its place.
+    """
     unfinished = folder.with_name(folder.name + ".unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
@@ -114,6 +124,7 @@ def write(folder: Path, network: nn.Module, config: TrainConfig, folds: train.Fo
     write_graph(network, calibrated.calibration, config.input_size, model)
     manifest = _manifest(model, calibrated, config, folds, version)
     (unfinished / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
+    finish(unfinished)
     shutil.rmtree(folder, ignore_errors=True)
     unfinished.rename(folder)
     return folder
@@ -143,6 +154,7 @@ def _manifest(model: Path, fold: Calibrated, config: TrainConfig, folds: train.F
             }
         },
         "training": config.model_dump(mode="json"),
+        "training_note": "Trained in one run with the configuration in manifest.json.",
         "training_data_sha256": table.digest(folds.train),
         "licence": "CC-BY-NC-4.0 (from the training data)",
     }

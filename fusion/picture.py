@@ -11,15 +11,15 @@ from typing import Literal
 Modality = Literal["dermoscopy", "photograph"]
 
 LIMIT = 4.0
-"""Largest shift in log-odds one picture may cause (55 times). A calibration fold of about a thousand pictures
-supports no more: EVIDENCE 3.6, "never more certain than the evidence"."""
+"""Judgement: largest shift in log-odds one picture may cause (55 times), about what a calibration fold of a thousand
+pictures can support."""
 SD_UNKNOWN = 1.5
 """Judgement: log-odds deviation of a picture that the classifier could not judge; the widest there is, so that
 losing a part never makes the answer look surer."""
 SD_PHOTOGRAPH = 0.7
 """Judgement, added in quadrature: the models learned from dermoscopy."""
 PHOTOGRAPH_WEIGHT = 0.5
-"""Judgement until measured: half of what a photograph says against, nothing of what it says for."""
+"""Judgement until measured: half of what a photograph says for melanoma, nothing of what it says against it."""
 
 
 @dataclass(frozen=True)

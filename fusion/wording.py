@@ -73,7 +73,7 @@ def reasons(
 ) -> tuple[str, ...]:
     """Why, floors first. `judged`: whether any model could judge the picture."""
     told = [RAISED_BY[name] for name in raised_by]
-    told += _of_picture(seen) if judged else ["No model could judge the picture."]
+    told += _of_picture(seen) if judged else ["No calibrated model could judge the picture, so it does not count."]
     if age_sex > NOTABLE:
         told.append("Melanoma is more frequent than average at this age and sex.")
     yes = [FACTORS[factor.id] for factor in factors if factor.answer == "yes" and factor.likelihood_ratio > 1]

@@ -1,6 +1,7 @@
 """What a release is worth, measured on the exported file, and the card that says so."""
 
 import json
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ lesion. Not for: photographs without a dermatoscope (see below), nails, mucosa, 
 on its own.
 
 **Network.** {backbone}, from random weights, {size} px, whole frame squashed to a square. {parameters}
-Trained once by `make train` with `models/classifier/configs/released.yaml`; nothing was chosen on the figures below.
+{note}
 
 **Data.** HAM10000 `train` (Tschandl, Rosendahl, Kittler 2018; CC BY-NC 4.0) and ISIC 2017 `train` (Codella et al.
 2017), split by lesion joined with near duplicates. Calibrated on {calibration}
@@ -30,7 +31,7 @@ Trained once by `make train` with `models/classifier/configs/released.yaml`; not
 
 ## Figures
 
-95 % intervals by bootstrap over lesions (1,000 draws), of the exported file, through the code that serves it.
+95 % intervals by bootstrap over lesions (1,000 draws), of the exported file.
 HAM10000 test is 15 % of the lesions, never used for training, calibration or any choice.
 
 | figure | value | 95 % interval | data | pictures |
@@ -41,10 +42,10 @@ Threshold for 95 % sensitivity (fitted on the calibration fold): p >= {cut:.3f},
 
 ## Limits
 
-- On smartphone photographs (PAD-UFES-20) it is much weaker, see the table. Melalog therefore lets a photograph raise a
-  risk but never lower one.
-- HAM10000 comes from two clinics, mostly fair skin; nothing is known of darker skin. Benign lesions there were
-  rarely proven by histology.
+- On smartphone photographs (PAD-UFES-20) it is weaker and badly calibrated, see the table. Melalog therefore lets a
+  photograph raise a risk but never lower one.
+- HAM10000 comes from two clinics, mostly fair skin; nothing is known of darker skin. More than half of the
+  benign lesions there were not proven by histology.
 - The embedding tells the two training sets apart better (AUC {set_auc:.2f}) than melanoma from the rest
   (AUC {label_auc:.2f}, both by the same cross-validated linear probe): some of what it learned is the set, not the
   lesion.
@@ -52,17 +53,26 @@ Threshold for 95 % sensitivity (fitted on the calibration fold): p >= {cut:.3f},
 """
 
 
+BOTH = (evaluate.MELANOMA_ENDPOINT, evaluate.MALIGNANT_ENDPOINT)
+SETS = (
+    ("ham10000", "test", BOTH),
+    ("isic2017", "test", (evaluate.MELANOMA_ENDPOINT,)),
+    ("pad_ufes_20", "train", (evaluate.MALIGNANT_ENDPOINT,)),
+)
+"""(source, split, endpoints) that a release is measured on."""
+
+
+def check_data(data_dir: Path) -> None:
+    """Raise FileNotFoundError or ValueError now rather than after hours of training, if a set is missing."""
+    for source, split, _ in SETS:
+        evaluate.released_rows(data_dir, source, split)
+
+
 def measure_release(folder: Path, data_dir: Path) -> dict[str, dict[str, Any]]:
     """Figures on HAM10000 test, ISIC 2017 test and PAD photographs, by endpoint."""
     artifact = Artifact.load(folder)
-    both = (evaluate.MELANOMA_ENDPOINT, evaluate.MALIGNANT_ENDPOINT)
-    sets = (
-        ("ham10000", "test", both),
-        ("isic2017", "test", (evaluate.MELANOMA_ENDPOINT,)),
-        ("pad_ufes_20", "train", (evaluate.MALIGNANT_ENDPOINT,)),
-    )
     figures: dict[str, dict[str, Any]] = {}
-    for source, split, endpoints in sets:
+    for source, split, endpoints in SETS:
         rows = evaluate.released_rows(data_dir, source, split)
         found = evaluate.outputs(artifact, rows)
         for endpoint in endpoints:
@@ -104,6 +114,7 @@ def write_card(folder: Path) -> None:
         name=manifest["name"],
         version=manifest["version"],
         backbone=manifest["training"]["backbone"],
+        note=textwrap.fill(manifest["training_note"] + " Nothing was chosen on the figures below.", 118),
         size=manifest["input"]["size"],
         parameters=f"{size / 1e6:.0f} MB as ONNX.",
         calibration=fold["data"],

@@ -1,8 +1,5 @@
 """The classifier's core: decode, judge the picture, prepare, score. No HTTP, no BentoML."""
 
-import asyncio
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,11 +10,10 @@ from services.classifier.batcher import Batcher
 from services.classifier.engine import Engine, Scores
 from services.common import images
 from services.common.deadline import Deadline
-from services.common.errors import Overloaded
+from services.common.decoders import MAX_WAITING, Decoders
 from services.contracts import ClassifyResponse, ModelInfo, PictureFinding
 
 MAX_BATCH = 8
-MAX_WAITING = 64
 OVERSAMPLING = 2
 """Decode to at least this many times the network's input: enough for a clean resize, no more."""
 
@@ -30,8 +26,7 @@ class Classifier:
         self.variant = self.manifest.files[MODEL_FILE]
         self.model = ModelInfo(name=self.manifest.name, version=self.manifest.version, sha256=self.variant.sha256)
         self._batcher = Batcher(engine, MAX_BATCH, MAX_WAITING)
-        self._decoders = ThreadPoolExecutor(decoders, "decode")
-        self._decoding = 0
+        self._decoders = Decoders(decoders)
         self._warm = False
 
     def warm_up(self) -> None:
@@ -48,15 +43,7 @@ class Classifier:
 
     async def classify(self, data: bytes, deadline: Deadline, *, with_heatmap: bool) -> ClassifyResponse:
         """Raises UnsupportedPicture, UnreadablePicture, Overloaded, and TimeoutError past the deadline."""
-        if self._decoding >= MAX_WAITING:
-            raise Overloaded("Too many pictures are waiting; try again in a moment.")
-        self._decoding += 1
-        try:
-            loop = asyncio.get_running_loop()
-            async with asyncio.timeout(deadline.left()):
-                prepared, picture = await loop.run_in_executor(self._decoders, self._prepare, data)
-        finally:
-            self._decoding -= 1
+        prepared, picture = await self._decoders.run(self._prepare, data, deadline)
         scores = await self._batcher.score(prepared, deadline)
         return self._answer(scores, picture, with_heatmap=with_heatmap)
 
@@ -87,5 +74,5 @@ class Classifier:
 
     def close(self) -> None:
         """Stop the threads."""
-        self._decoders.shutdown(wait=False, cancel_futures=True)
+        self._decoders.close()
         self._batcher.close()

@@ -13,11 +13,11 @@ from services.common import body, problems, telemetry
 from services.common.cores import usable_cores
 from services.common.deadline import Deadline
 from services.common.serving import options
-from services.common.settings import Settings
+from services.common.settings import load
 from services.contracts import ClassifyResponse
 
 telemetry.configure("classifier")
-settings = Settings()
+settings = load()
 try:
     # At import, so that the process ends with these words: a worker that fails later is started again for ever.
     artifact = Artifact.load(artifact_folder(settings.classifier_artifact))

@@ -10,7 +10,7 @@ import structlog
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.common import errors, problems, telemetry
+from services.common import errors, metrics, problems, telemetry
 
 REQUEST_ID = "X-Request-ID"
 
@@ -32,6 +32,8 @@ class Edge:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] != "http":
+            await receive()
+            await send({"type": "websocket.close"})  # unanswered, an upgrade would hang and hold up the shutdown
             return
         started = time.perf_counter()
         headers = {key.decode("latin-1").lower(): value.decode("latin-1") for key, value in scope["headers"]}
@@ -59,12 +61,11 @@ class Edge:
             if status < 500:  # noqa: PLR2004
                 where = telemetry.where(error)
                 structlog.get_logger().error("answer broken off", error=type(error).__name__, where=where)
+        route = getattr(scope.get("route"), "path", "") or "unmatched"
+        seconds = time.perf_counter() - started
+        metrics.note_request(route, scope["method"], status, seconds)
         structlog.get_logger().info(
-            "answered",
-            method=scope["method"],
-            route=getattr(scope.get("route"), "path", "unmatched"),
-            status=status,
-            duration_ms=round((time.perf_counter() - started) * 1000, 1),
+            "answered", method=scope["method"], route=route, status=status, duration_ms=round(seconds * 1000, 1)
         )
 
 

@@ -1,19 +1,32 @@
-"""Reading a request's raw body. The cap on its size is kept by `app.Edge`."""
+"""Reading a request's body. The cap on its size is kept by `app.Edge`, the pace at which it must come here."""
 
 import asyncio
+from collections.abc import AsyncGenerator
 
 from starlette.requests import ClientDisconnect, Request
 
 from services.common.errors import BadRequest
 
-UPLOAD_S = 60.0
-"""A phone on a bad line may take long; a client that never ends must not be waited for."""
+UPLOAD_S, STALL_S = 60.0, 5.0
+"""A phone on a bad line may take a minute in all; who sends nothing for five seconds is not waited for."""
+
+
+async def chunks(request: Request) -> AsyncGenerator[bytes, None]:
+    """The body as it comes. Raises BodyTooLarge at the cap and BadRequest when the rest does not come."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + UPLOAD_S
+    stream = aiter(request.stream())
+    try:
+        while True:
+            async with asyncio.timeout_at(min(end, loop.time() + STALL_S)):
+                part = await anext(stream, None)
+            if part is None:
+                return
+            yield part
+    except (ClientDisconnect, TimeoutError) as error:
+        raise BadRequest("The connection ended or stalled before the whole body had come.") from error
 
 
 async def read(request: Request) -> bytes:
-    """The whole body. Raises BodyTooLarge at the cap and BadRequest when the rest never comes."""
-    try:
-        async with asyncio.timeout(UPLOAD_S):
-            return await request.body()
-    except (ClientDisconnect, TimeoutError) as error:
-        raise BadRequest("The connection ended before the whole body had come.") from error
+    """The whole body."""
+    return b"".join([part async for part in chunks(request)])

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import httpx2
 import structlog
@@ -34,6 +34,10 @@ class DependencyFailure(Exception):  # noqa: N818
         self.status: Status = status
 
 
+class Busy(DependencyFailure):
+    """The service shed this request, or ran out of the time it was given: no sign that it is ill."""
+
+
 class Breaker:
     """After five failures in a row the service is left alone until its /readyz answers again.
 
@@ -59,7 +63,7 @@ class Breaker:
     async def _wait_for_return(self) -> None:
         while self.open:
             await asyncio.sleep(PROBE_EVERY_S)
-            with contextlib.suppress(DependencyFailure):
+            with contextlib.suppress(Exception):  # whatever the probe met, it is tried again
                 await self._probe()
                 self._failures = 0
 
@@ -92,7 +96,8 @@ class ServiceClient:
                 status, body = await self._send(path, content, headers)
             answer = self._read(status, body, kind)
         except (DependencyFailure, TimeoutError, httpx2.HTTPError) as error:
-            self.breaker.note(success=False)
+            if not isinstance(error, Busy):
+                self.breaker.note(success=False)
             failure = _as_failure(error)
             structlog.get_logger().warning(
                 "dependency failed",
@@ -110,13 +115,13 @@ class ServiceClient:
     async def _send(self, path: str, content: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
         """One request, and one more if the connection broke: all our calls are safe to repeat."""
         try:
-            return await self._once(path, content, headers)
+            return await self._once("POST", path, content, headers)
         except _BROKEN:
-            return await self._once(path, content, headers)
+            return await self._once("POST", path, content, headers)
 
-    async def _once(self, path: str, content: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
+    async def _once(self, method: str, path: str, content: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
         timeout = httpx2.Timeout(None, connect=CONNECT_S)
-        async with self._http.stream("POST", path, content=content, headers=headers, timeout=timeout) as answer:
+        async with self._http.stream(method, path, content=content, headers=headers, timeout=timeout) as answer:
             body = bytearray()
             async for part in answer.aiter_bytes():
                 body += part
@@ -136,17 +141,20 @@ class ServiceClient:
         if status == httpx2.codes.UNSUPPORTED_MEDIA_TYPE:
             message = _detail(body) or "The picture's format is not supported."
             return UnsupportedPicture(message, FieldError("image", message))
+        if status in (httpx2.codes.TOO_MANY_REQUESTS, httpx2.codes.SERVICE_UNAVAILABLE):
+            raise Busy("unavailable")
         raise DependencyFailure("unavailable")
 
-    async def get(self, path: str, within_s: float = 1.0) -> Any:
-        """A small JSON document, or text where it is none. Raises DependencyFailure."""
+    async def get(self, path: str, within_s: float = 1.0) -> bytes:
+        """The body of a 200. Raises DependencyFailure for anything else."""
         try:
             async with asyncio.timeout(within_s):
-                answer = await self._http.get(path)
-            answer.raise_for_status()
-            return answer.json() if "json" in answer.headers.get("content-type", "") else answer.text
-        except (TimeoutError, httpx2.HTTPError, ValueError) as error:
+                status, body = await self._once("GET", path, b"", {})
+        except (DependencyFailure, TimeoutError, httpx2.HTTPError) as error:
             raise _as_failure(error) from error
+        if status != httpx2.codes.OK:
+            raise DependencyFailure("unavailable")
+        return body
 
     async def close(self) -> None:
         """Stop probing, close the connections."""

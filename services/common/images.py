@@ -1,9 +1,7 @@
 """Bytes of a picture, from sniffing to an upright RGB picture. The only place where pictures are decoded."""
 
 import io
-import threading
 import warnings
-from contextlib import nullcontext
 from math import ceil
 
 import numpy as np
@@ -16,9 +14,7 @@ from services.common.sniff import sniff
 MAX_PIXELS = 50_000_000
 MIN_SIDE = 32
 BIG_PIXELS = 12_000_000
-"""Still bigger than this at a JPEG's chosen scale: decoded one at a time, because 50 megapixels take up to 0.8 GB."""
-
-_one_at_a_time = threading.Lock()
+"""More than this in another format than JPEG is decoded one at a time: 50 megapixels take up to 0.8 GB."""
 
 pillow_heif.register_heif_opener(thumbnails=False)
 # Our own limit is checked on the header, before a pixel is decoded; Pillow's would only warn.
@@ -51,15 +47,26 @@ def decode(data: bytes, enough: int) -> Image.Image:
             _check_size(image)
             if kind == "JPEG":
                 image.draft("RGB", _scaled(image.size, enough))
-            with _one_at_a_time if image.width * image.height > BIG_PIXELS else nullcontext():
-                image.load()
-                small = _reduce(image, enough)
+            image.load()
+            small = _reduce(image, enough)
             turn = _turn(image)
         return _flatten(small if turn is None else small.transpose(turn))
     except UnreadablePicture:
         raise
     except Exception as error:  # decoders raise many kinds: OSError, SyntaxError, ValueError, struct.error …
         raise UnreadablePicture(f"The {kind} picture is truncated or damaged; take or export it again.") from error
+
+
+def is_big(data: bytes) -> bool:
+    """Whether decoding takes a lot of memory, by the header alone; False for what `decode` will refuse anyway."""
+    try:
+        kind = sniff(data)
+        if kind == "JPEG":
+            return False  # it is decoded at a reduced scale
+        with Image.open(io.BytesIO(data), formats=[kind]) as image:
+            return BIG_PIXELS < image.width * image.height <= MAX_PIXELS
+    except Exception:  # noqa: BLE001  decode() says what is wrong, in words
+        return False
 
 
 def _turn(image: Image.Image) -> Image.Transpose | None:

@@ -1,9 +1,9 @@
 """Every setting of the four services, read from the environment (`melalog doctor` prints them)."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import AliasChoices, Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 BODY_OVERHEAD = 64 * 1024
 """Bytes that multipart framing and the questionnaire may add to the picture."""
@@ -12,7 +12,7 @@ BODY_OVERHEAD = 64 * 1024
 class Settings(BaseSettings):
     """Frozen; an unknown value of a known name stops the process with a message that names it."""
 
-    model_config = SettingsConfigDict(env_prefix="MELALOG_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="MELALOG_", frozen=True, extra="ignore", env_ignore_empty=True)
 
     host: str = "127.0.0.1"
     orchestrator_bind_port: int = Field(3000, ge=1, le=65535)
@@ -27,7 +27,12 @@ class Settings(BaseSettings):
     deadline_s: float = Field(10.0, ge=1, le=120, description="time for one assessment, minted at the edge")
     max_body_mb: float = Field(15.0, gt=0, le=100, description="largest picture, in megabytes")
     max_in_flight: int = Field(32, ge=1, description="assessments at once; more are answered 429")
-    cors_origins: tuple[str, ...] = ()
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field((), description="comma-separated origins")
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
     prior: float = Field(0.025, gt=0, lt=0.5, description="melanoma share among lesions shown in this setting")
 
@@ -53,3 +58,18 @@ class Settings(BaseSettings):
     def max_body_bytes(self) -> int:
         """Bytes a request body may have: the picture, its framing and the answers."""
         return self.max_picture_bytes + BODY_OVERHEAD
+
+    def url(self, port: int) -> str:
+        """Address of one of the services on this machine."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{port}"
+
+
+def load() -> Settings:
+    """The settings in force. Ends the process with words, not a stack trace, when one of them is wrong."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        names = [f"MELALOG_{str(item['loc'][0]).upper().removeprefix('MELALOG_')}" for item in error.errors()]
+        wrong = [f"  {name}: {item['msg']}" for name, item in zip(names, error.errors(), strict=True)]
+        raise SystemExit("\n".join(["wrong setting:", *wrong])) from None

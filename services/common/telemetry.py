@@ -74,5 +74,8 @@ def configure(service: str) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stdout),
         cache_logger_on_first_use=True,
     )
-    for library in ("httpx", "httpx2", "httpcore", "httpcore2", "openai", "uvicorn.access", "python_multipart", "PIL"):
+    for library in ("httpx", "httpx2", "httpcore", "httpcore2", "openai", "uvicorn.access", "PIL"):
         logging.getLogger(library).setLevel(logging.WARNING)
+    # Its warnings quote the body.
+    for library in ("multipart", "python_multipart"):
+        logging.getLogger(library).setLevel(logging.CRITICAL)

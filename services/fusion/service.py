@@ -12,12 +12,12 @@ from services.common import problems, telemetry
 from services.common.deadline import Deadline
 from services.common.errors import FieldError, InvalidInput
 from services.common.serving import options
-from services.common.settings import Settings
+from services.common.settings import load
 from services.contracts import FuseRequest, FuseResponse
 from services.fusion.fuser import Fuser
 
 telemetry.configure("fusion")
-settings = Settings()
+settings = load()
 app = common.create("Melalog fusion", "One risk from findings and answers.")
 
 

@@ -1,6 +1,7 @@
 """What is deployed and how it is: reports on the other services. They never decide our own readiness."""
 
 import asyncio
+import json
 from typing import Any
 
 from services.common.client import DependencyFailure, ServiceClient
@@ -12,9 +13,11 @@ async def models(nodes: HttpNodes) -> dict[str, Any]:
 
     async def ask(client: ServiceClient) -> Any:
         try:
-            return {"status": "ok", **await client.get("/v1/model")}
-        except (DependencyFailure, TypeError) as failure:
-            return {"status": getattr(failure, "status", "invalid")}
+            return {"status": "ok", **json.loads(await client.get("/v1/model"))}
+        except DependencyFailure as failure:
+            return {"status": failure.status}
+        except (ValueError, TypeError, RecursionError):
+            return {"status": "invalid"}
 
     answers = await asyncio.gather(*(ask(client) for client in nodes.all))
     return {client.name: answer for client, answer in zip(nodes.all, answers, strict=True)}

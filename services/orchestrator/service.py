@@ -1,6 +1,9 @@
 """The orchestrator bento: Melalog's public HTTP API."""
 
 import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +19,7 @@ from services.common import app as common
 from services.common import problems, telemetry
 from services.common.errors import Overloaded
 from services.common.serving import options
-from services.common.settings import Settings
+from services.common.settings import load
 from services.contracts import Assessment
 from services.orchestrator import deployment, submission
 from services.orchestrator.nodes import HttpNodes
@@ -34,14 +37,17 @@ PAGE_POLICY = {
 }
 
 telemetry.configure("orchestrator")
-settings = Settings()
+settings = load()
 app = common.create("Melalog", wording.DISCLAIMER, factory=FastAPIOffline)
 if settings.cors_origins:
     app.add_middleware(
         CORSMiddleware, allow_origins=settings.cors_origins, allow_methods=["GET", "POST"], allow_headers=["*"],
         expose_headers=[common.REQUEST_ID, "Retry-After"],
     )  # fmt: skip
+UPLOADS_PER_SLOT = 2
+TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 slots = asyncio.Semaphore(settings.max_in_flight)
+uploads = asyncio.Semaphore(UPLOADS_PER_SLOT * settings.max_in_flight)
 
 
 @app.post(
@@ -53,13 +59,23 @@ slots = asyncio.Semaphore(settings.max_in_flight)
 async def assess(request: Request, *, heatmap: bool = False) -> Assessment:
     """Assess one picture of a skin lesion, with the answers to the questionnaire."""
     submission.check_accept(request.headers.get("accept"))
-    if slots.locked():
-        raise Overloaded("Too many assessments are under way; try again in a moment.")
-    async with slots:
+    async with _one_of(uploads):
+        # Slow uploads hold none of the slots that assessments need.
         sent = await submission.read(request, settings.max_picture_bytes)
-        trace = {"traceparent": parent} if (parent := request.headers.get("traceparent")) else {}
-        core: Assessor = app.state.assessor
-        return await core.assess(sent, trace, heatmap=heatmap)
+        async with _one_of(slots):
+            parent = request.headers.get("traceparent", "")
+            trace = {"traceparent": parent} if TRACEPARENT.fullmatch(parent) else {}
+            core: Assessor = app.state.assessor
+            return await core.assess(sent, trace, heatmap=heatmap)
+
+
+@asynccontextmanager
+async def _one_of(semaphore: asyncio.Semaphore) -> AsyncIterator[None]:
+    """Take a place at once or raise Overloaded: nobody queues here."""
+    if semaphore.locked():
+        raise Overloaded("Too many assessments are under way; try again in a moment.")
+    async with semaphore:
+        yield
 
 
 @app.get("/v1/questionnaire")

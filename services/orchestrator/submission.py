@@ -1,6 +1,5 @@
 """Reading what a front-end sends: multipart/form-data with `image`, `questionnaire` and `modality`."""
 
-import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,10 +8,10 @@ from typing import Any, Literal, cast, get_args
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from fusion import questionnaire
-from services.common.body import UPLOAD_S
+from services.common import body
 from services.common.errors import BadRequest, BodyTooLarge, FieldError, InvalidInput, NotAcceptable
 from services.common.sniff import sniff
 
@@ -57,15 +56,12 @@ async def read(request: Request, max_picture_bytes: int) -> Submission:
     if content_type != b"multipart/form-data" or not options.get(b"boundary"):
         raise BadRequest("Send multipart/form-data with a field named image.", FieldError("image", "missing"))
     try:
-        async with asyncio.timeout(UPLOAD_S):
-            parser = _InMemoryParser(
-                request.headers, request.stream(), max_files=4, max_fields=8, max_part_size=MAX_TEXT_BYTES
-            )
-            form = await parser.parse()
-    except MultiPartException as error:
+        parser = _InMemoryParser(
+            request.headers, body.chunks(request), max_files=4, max_fields=8, max_part_size=MAX_TEXT_BYTES
+        )
+        form = await parser.parse()
+    except (MultiPartException, UnicodeError, LookupError) as error:  # the last two: a charset that is none
         raise BadRequest("The multipart body cannot be read.") from error
-    except (ClientDisconnect, TimeoutError) as error:
-        raise BadRequest("The connection ended before the whole body had come.") from error
     try:
         return await _check(form, max_picture_bytes)
     finally:

@@ -9,13 +9,13 @@ from services.common import body, problems, telemetry
 from services.common.cores import usable_cores
 from services.common.deadline import Deadline
 from services.common.serving import options
-from services.common.settings import Settings
+from services.common.settings import load
 from services.contracts import VerdictResponse
 from services.vlm.engine import OpenAIEngine, VisionEngine
 from services.vlm.verdict import Verdicts
 
 telemetry.configure("vlm")
-settings = Settings()
+settings = load()
 app = common.create("Melalog vlm", "Yes or No about one picture of a skin lesion, with token logprobs.")
 
 

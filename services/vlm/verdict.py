@@ -1,14 +1,13 @@
 """The vlm's core: decode, re-encode, ask, score. No HTTP of ours, no BentoML."""
 
-import asyncio
 import io
-from concurrent.futures import ThreadPoolExecutor
 
 from PIL import Image
 
 from models.vlm.scoring import UnusableDistribution, score
 from services.common import images
 from services.common.deadline import Deadline
+from services.common.decoders import MAX_WAITING, Decoders
 from services.common.errors import Overloaded
 from services.contracts import Logprobs, ModelInfo, VerdictResponse
 from services.vlm.engine import EngineFailure, VisionEngine
@@ -16,7 +15,6 @@ from services.vlm.engine import EngineFailure, VisionEngine
 QUESTION = "Does this picture of a skin lesion show signs of melanoma? Answer Yes or No."
 SIDE = 1120
 """Llama 3.2 Vision's canvas; larger pictures are shrunk to it, smaller ones are left."""
-MAX_WAITING = 64
 
 
 class Verdicts:
@@ -24,23 +22,21 @@ class Verdicts:
 
     def __init__(self, engine: VisionEngine | None, decoders: int) -> None:
         self.engine = engine
-        self._decoders = ThreadPoolExecutor(decoders, "decode")
-        self._waiting = 0
+        self._decoders = Decoders(decoders)
+        self._asking = 0
 
     async def judge(self, data: bytes, deadline: Deadline) -> VerdictResponse:
         """Raises UnsupportedPicture, UnreadablePicture, Overloaded, and TimeoutError when decoding took too long."""
         if self.engine is None:
             return VerdictResponse(status="unavailable", reason="not_configured")
-        if self._waiting >= MAX_WAITING:
+        jpeg = await self._decoders.run(reencode, data, deadline)
+        if self._asking >= MAX_WAITING:
             raise Overloaded("Too many pictures are waiting; try again in a moment.")
-        self._waiting += 1
+        self._asking += 1
         try:
-            loop = asyncio.get_running_loop()
-            async with asyncio.timeout(deadline.left()):
-                jpeg = await loop.run_in_executor(self._decoders, reencode, data)
             return await self._ask(self.engine, jpeg, deadline)
         finally:
-            self._waiting -= 1
+            self._asking -= 1
 
     @staticmethod
     async def _ask(engine: VisionEngine, jpeg: bytes, deadline: Deadline) -> VerdictResponse:
@@ -62,7 +58,7 @@ class Verdicts:
 
     async def close(self) -> None:
         """Let go of threads and connections."""
-        self._decoders.shutdown(wait=False, cancel_futures=True)
+        self._decoders.close()
         if self.engine is not None:
             await self.engine.close()
 

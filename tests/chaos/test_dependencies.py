@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler
 
 import httpx2
 import pytest
@@ -89,6 +90,8 @@ FAILURES = {
     "impossible": (node.says(200, b'{"status": "ok", "melanoma": 17}'), "invalid"),
     "nan": (node.says(200, b'{"status": "ok", "melanoma": NaN}'), "invalid"),
     "endless": (node.endless, "invalid"),
+    "empty object": (node.says(200, b"{}"), "invalid"),
+    "ok without a finding": (node.says(200, b'{"status": "ok", "prevalence": 0.1}'), "invalid"),
 }
 
 
@@ -148,8 +151,12 @@ def test_a_picture_that_a_service_cannot_read_is_passed_on_as_422(graph: Graph) 
 
 
 def test_a_broken_connection_is_tried_once_more(graph: Graph) -> None:
-    calls = iter([node.hangs_up])
-    graph.classifier.behave = next(calls, graph.classifier.healthy)
+    first = iter([node.hangs_up])
+
+    def behave(handler: BaseHTTPRequestHandler) -> None:
+        next(first, graph.classifier.healthy)(handler)
+
+    graph.classifier.behave = behave
     body = graph.assess().json()
     assert body["findings"]["classifier"]["status"] == "ok"
     assert len(graph.classifier.requests) == 2
@@ -198,6 +205,15 @@ def test_a_dependency_that_is_back_is_used_within_five_seconds(graph: Graph, how
         assert time.monotonic() - back < 5
         time.sleep(0.1)
     assert "Traceback" not in graph.running.output()
+
+
+def test_a_busy_service_is_asked_again_at_once(graph: Graph) -> None:
+    """Shedding is not failing: a flood at one service must not shut it out for everybody."""
+    graph.classifier.behave = node.says(429, b"{}")
+    for _ in range(7):
+        assert "classifier" in graph.assess().json()["degraded"]
+    graph.classifier.behave = graph.classifier.healthy
+    assert "classifier" not in graph.assess().json()["degraded"]
 
 
 def test_a_frozen_service_does_not_make_everybody_wait(graph: Graph) -> None:

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from cli import processes
+from models.classifier.artifact import RELEASED, Artifact
 from tests.conftest import free_ports
 
 ROOT = Path(__file__).parents[2]
@@ -89,5 +90,5 @@ def test_a_bento_serves_with_its_own_lock(store: Path, tmp_path: Path, role: str
 def test_the_classifiers_model_comes_from_the_store(store: Path) -> None:
     folder = next((store / "bentos" / "melalog-classifier").glob("*/bento.yaml")).parent
     info = yaml.safe_load((folder / "bento.yaml").read_text())
-    assert [model["tag"].split(":")[0] for model in info["models"]] == ["melalog-classifier"]
+    assert [model["tag"] for model in info["models"]] == [f"melalog-classifier:{Artifact.load(RELEASED).digest}"]
     assert not list(folder.glob("src/**/*.onnx"))

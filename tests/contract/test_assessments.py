@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 import time
 import uuid
 from typing import Any
@@ -241,18 +242,73 @@ def test_a_request_id_is_on_every_services_log_line(system: Running) -> None:
     assert told == {"orchestrator", "classifier", "vlm", "fusion"}
 
 
-def test_no_log_tells_of_picture_answers_or_scores(system: Running) -> None:
+def test_no_log_and_no_metric_tells_of_picture_answers_or_scores(system: Running) -> None:
     exif = Image.Exif()
     exif.get_ifd(0x8825)[1] = "CANARYGPS"
     answers = '{"age": 119, "prior_melanoma": "yes", "CANARYFIELD": "CANARYVALUE"}'
     image = encode(lesion(), exif=exif)
+    before = len(system.output())
     post(system, image, name="CANARYNAME.jpg", data={"questionnaire": answers})
     body = post(system, image, name="CANARYNAME.jpg", data={"questionnaire": '{"age": 119}'}).json()
-    log = system.output()
+    httpx2.get(f"{system.url}/v1/patient/CANARYPATH")
+    url = f"{system.url}/v1/assessments"
+    httpx2.post(url, content=b"CANARYBODY", headers={"content-type": "multipart/form-data; boundary=b"})
+    time.sleep(0.5)
+    log = system.output()[before:]
     assert "CANARY" not in log
-    assert "119" not in re.sub(r'"(request_id|timestamp|duration_ms)": "?[^",}]*', "", log)
+    values = [value for line in log.splitlines() for key, value in json.loads(line).items() if key != "duration_ms"]
+    assert 119 not in values
+    assert "119" not in values
     assert str(body["risk"]["melanoma"])[:8] not in log
     assert "Traceback" not in log
+    assert "CANARY" not in httpx2.get(f"{system.url}/metrics").text
+
+
+def test_metrics_count_by_route(system: Running) -> None:
+    post(system)
+    httpx2.get(f"{system.url}/v1/nothing")
+    time.sleep(0.5)
+    metrics = httpx2.get(f"{system.url}/metrics").text
+    assert 'melalog_request_duration_seconds_count{method="POST",route="/v1/assessments",status="200"}' in metrics
+    assert 'route="unmatched",status="404"' in metrics
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"traceparent": b"\xc3\xa9"}, {"traceparent": b"x" * 8000}, {"x-melalog-deadline-ms": b"9" * 400}],
+    ids=["not ascii", "long", "deadline"],
+)
+def test_odd_headers_do_no_harm(system: Running, headers: dict[str, bytes]) -> None:
+    assert post(system, headers=headers).status_code == 200
+
+
+def test_a_charset_that_is_none_is_400(system: Running) -> None:
+    part = b'--b\r\nContent-Disposition: form-data; name="modality"\r\n\r\nauto\r\n--b--\r\n'
+    kind = {"content-type": "multipart/form-data; boundary=b; charset=undefined"}
+    problem(httpx2.post(f"{system.url}/v1/assessments", content=part, headers=kind), 400)
+
+
+def test_a_websocket_is_refused_at_once(system: Running) -> None:
+    with socket.create_connection(("127.0.0.1", system.ports["orchestrator"]), timeout=10) as connection:
+        connection.sendall(
+            b"GET /v1/questionnaire HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+        )
+        assert connection.recv(4096).startswith(b"HTTP/1.1 403")
+
+
+def test_uploads_that_stall_shut_nobody_out(system: Running) -> None:
+    head = b"POST /v1/assessments HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n"
+    head += b"Content-Type: multipart/form-data; boundary=b\r\n\r\n--b"
+    port = system.ports["orchestrator"]
+    stalled = [socket.create_connection(("127.0.0.1", port), timeout=15) for _ in range(40)]
+    for connection in stalled:
+        connection.sendall(head)
+    time.sleep(0.3)
+    assert post(system).status_code == 200
+    assert stalled[0].recv(4096).startswith(b"HTTP/1.1 400")
+    for connection in stalled:
+        connection.close()
 
 
 def test_the_questionnaire(system: Running) -> None:

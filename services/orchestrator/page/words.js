@@ -17,7 +17,7 @@ export const CLASSES = {
 };
 
 export const STATUSES = {
-  unavailable: "could not be reached",
+  unavailable: "is not available here",
   timeout: "did not answer in time",
   invalid: "gave no usable answer",
 };
@@ -86,5 +86,6 @@ export const plain = (words, value) => words[value] ?? String(value).replaceAll(
 export function percent(p) {
   if (p == null) return "unknown";
   if (p < 0.001) return "less than 0.1\u00a0%";
+  if (p > 0.99) return "more than 99\u00a0%";
   return `${(p * 100).toFixed(p >= 0.1 ? 0 : 1)}\u00a0%`;
 }

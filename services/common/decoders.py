@@ -1,0 +1,40 @@
+"""Threads for decoding: a few for ordinary pictures, one for those that fill memory, and a bound on who may wait."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from services.common import images
+from services.common.deadline import Deadline
+from services.common.errors import Overloaded
+
+MAX_WAITING = 64
+
+T = TypeVar("T")
+
+
+class Decoders:
+    """Big pictures queue among themselves, so that they neither fill memory together nor hold up small ones."""
+
+    def __init__(self, threads: int) -> None:
+        self._ordinary = ThreadPoolExecutor(threads, "decode")
+        self._big = ThreadPoolExecutor(1, "decode-big")
+        self._waiting = 0
+
+    async def run(self, work: Callable[[bytes], T], data: bytes, deadline: Deadline) -> T:
+        """Do `work(data)` in a thread. Raises Overloaded, TimeoutError past the deadline, and what `work` raises."""
+        if self._waiting >= MAX_WAITING:
+            raise Overloaded("Too many pictures are waiting; try again in a moment.")
+        self._waiting += 1
+        try:
+            pool = self._big if images.is_big(data) else self._ordinary
+            async with asyncio.timeout(deadline.left()):
+                return await asyncio.get_running_loop().run_in_executor(pool, work, data)
+        finally:
+            self._waiting -= 1
+
+    def close(self) -> None:
+        """Stop the threads after what they are doing."""
+        for pool in (self._ordinary, self._big):
+            pool.shutdown(wait=False, cancel_futures=True)
