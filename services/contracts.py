@@ -5,9 +5,9 @@ versions can be mixed in a rolling update.
 """
 
 from datetime import datetime
-from typing import Literal, Self
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 Status = Literal["ok", "unavailable", "timeout", "invalid"]
 Modality = Literal["dermoscopy", "photograph"]
@@ -61,12 +61,10 @@ class ClassifyResponse(ClassifierFinding):
     ood_score: float | None = None
     embedding: tuple[float, ...] | None = None
 
-    @model_validator(mode="after")
-    def _ok_is_complete(self) -> Self:
-        """An answer that says nothing must not pass for a finding."""
-        if self.status == "ok" and None in (self.melanoma, self.malignant, self.classes, self.prevalence):
-            raise ValueError("status ok without melanoma, malignant, classes and prevalence")
-        return self
+    @property
+    def complete(self) -> bool:
+        """Whether `ok` is borne out: an answer that says nothing must not pass for a finding."""
+        return None not in (self.melanoma, self.malignant, self.classes, self.prevalence)
 
 
 class Logprobs(Message):
@@ -99,12 +97,10 @@ class VerdictResponse(VlmFinding):
     specificity_95: float | None = None
     reason: str | None = Field(None, description="why the status is not ok, as a fixed word")
 
-    @model_validator(mode="after")
-    def _ok_is_complete(self) -> Self:
-        """An answer that says nothing must not pass for a finding."""
-        if self.status == "ok" and None in (self.answer, self.answer_mass):
-            raise ValueError("status ok without answer and answer_mass")
-        return self
+    @property
+    def complete(self) -> bool:
+        """Whether `ok` is borne out: an answer that says nothing must not pass for a finding."""
+        return None not in (self.answer, self.answer_mass)
 
 
 class AnsweredFactor(Message):

@@ -31,9 +31,10 @@ class Edge:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] != "http":
+        if scope["type"] == "websocket":
             await receive()
             await send({"type": "websocket.close"})  # unanswered, an upgrade would hang and hold up the shutdown
+        if scope["type"] != "http":
             return
         started = time.perf_counter()
         headers = {key.decode("latin-1").lower(): value.decode("latin-1") for key, value in scope["headers"]}
@@ -101,7 +102,7 @@ class _CappedBody:
 
 def create(title: str, description: str, factory: Callable[..., FastAPI] = FastAPI, **options: Any) -> FastAPI:
     """A FastAPI application whose every error is problem+json."""
-    return factory(
+    app = factory(
         title=title,
         description=description,
         version="1",
@@ -109,3 +110,5 @@ def create(title: str, description: str, factory: Callable[..., FastAPI] = FastA
         redoc_url=None,
         **options,
     )
+    app.add_api_route("/metrics", metrics.show, include_in_schema=False)
+    return app

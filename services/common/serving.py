@@ -11,7 +11,8 @@ def options(name: str) -> dict[str, Any]:
     return {
         "name": f"melalog-{name}",
         "traffic": {"timeout": TIMEOUT_S},
-        # We log one line per request ourselves, with the request id. Skipped paths are also left out of BentoML's
-        # metrics, which would keep every path that was ever asked for as a label (`metrics.py` counts by route).
-        "logging": {"access": {"enabled": False, "skip_paths": ["/"]}},
+        # We log one line per request ourselves, with the request id.
+        "logging": {"access": {"enabled": False}},
+        # BentoML's metrics keep every path that was ever asked for as a label; `metrics.py` counts by route.
+        "metrics": {"enabled": False},
     }

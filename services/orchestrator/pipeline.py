@@ -98,7 +98,9 @@ async def _or_status(answer: Awaitable[F], kind: type[F]) -> F:
         found = await answer
     except DependencyFailure as failure:
         return kind(status=failure.status)
-    return found if found.status == "ok" else _emptied(found, kind, found.status)
+    if found.status == "ok" and found.complete:
+        return found
+    return _emptied(found, kind, "invalid" if found.status == "ok" else found.status)
 
 
 def _emptied(found: F, kind: type[F], status: Status) -> F:

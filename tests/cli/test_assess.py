@@ -75,7 +75,7 @@ def test_doctor_finds_the_running_services_and_hides_secrets(system: Running) ->
 def test_doctor_names_what_is_wrong(system: Running) -> None:
     done = melalog(system, "doctor", MELALOG_DEADLINE_S="soon")
     assert done.returncode == 1
-    assert "MELALOG_DEADLINE_S" in done.stdout
+    assert "MELALOG_DEADLINE_S" in done.stderr
     done = melalog(system, "doctor", MELALOG_VLM_ENGINE="openai", MELALOG_CLASSIFIER_ARTIFACT="/nowhere")
     assert done.returncode == 1
     assert "MELALOG_VLM_BASE_URL" in done.stdout

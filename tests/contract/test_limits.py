@@ -34,7 +34,7 @@ def test_fifty_megabytes_are_413_and_memory_stays_flat(system: Running) -> None:
     for _ in range(3):
         problem(post(system, encode(lesion()) + b"\0" * 50 * MB), 413)
     sent, answered = _send_without_length(system, 50 * MB)
-    assert sent == 50 * MB
+    assert sent >= 50 * MB
     assert answered.startswith(b"HTTP/1.1 413")
     assert _memory(system) < before + 60
 

@@ -121,7 +121,7 @@ def test_reasons_begin_with_what_raised_the_level() -> None:
 
 def test_says_that_no_model_could_judge() -> None:
     blind = decide("low", sure=False)
-    assert "No model could judge the picture." in blind.reasons
+    assert "No calibrated model could judge the picture, so it does not count." in blind.reasons
     assert not any("looks" in reason for reason in blind.reasons)
 
 

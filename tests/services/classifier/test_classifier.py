@@ -20,6 +20,7 @@ from models.classifier.table import Row
 from services.classifier import classifier as core
 from services.classifier.classifier import Classifier
 from services.classifier.engine import OnnxEngine, Scores
+from services.common import decoders
 from services.common.deadline import Deadline
 from services.common.errors import Overloaded, UnreadablePicture, UnsupportedPicture
 from services.contracts import ClassifyResponse
@@ -114,7 +115,7 @@ def test_no_time_left(artifact: Artifact) -> None:
 
 
 def test_sheds_when_too_many_wait_to_be_decoded(artifact: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(core, "MAX_WAITING", 3)
+    monkeypatch.setattr(decoders, "MAX_WAITING", 3)
     classify(artifact, *[flat(9)] * 3)
     with pytest.raises(Overloaded):
         classify(artifact, *[flat(9)] * 4)

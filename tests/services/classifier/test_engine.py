@@ -52,10 +52,12 @@ def test_a_bento_serves_what_came_along_in_its_store(tmp_path: Path, monkeypatch
         asked.append(tag)
         return SimpleNamespace(path=str(tmp_path / "store"))
 
+    (tmp_path / "bento.yaml").write_text("models: [{tag: 'other:1'}, {tag: 'melalog-classifier:abc'}]")
+    monkeypatch.setattr(location, "BENTO", tmp_path / "bento.yaml")
     monkeypatch.setattr(location, "RELEASED", tmp_path / "missing")
     monkeypatch.setattr(location, "bentoml", SimpleNamespace(models=SimpleNamespace(get=get)))
     assert location.artifact_folder("") == tmp_path / "store"
-    assert asked == ["melalog-classifier:latest"]
+    assert asked == ["melalog-classifier:abc"]
 
 
 def test_a_heat_map_is_a_small_grey_png_whatever_the_network_says() -> None:

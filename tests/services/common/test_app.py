@@ -259,15 +259,18 @@ def test_one_line_per_request_with_the_route_and_not_the_path(capsys: pytest.Cap
     assert (line["route"], line["status"]) == ("unmatched", 404)
 
 
-@pytest.mark.parametrize("kind", ["lifespan", "websocket"])
-def test_other_scopes_are_left_alone(kind: str) -> None:
-    async def never() -> Message:
-        raise AssertionError
+@pytest.mark.parametrize(("kind", "answers"), [("lifespan", []), ("websocket", [{"type": "websocket.close"}])])
+def test_other_scopes_are_left_alone_or_refused(kind: str, answers: list[Message]) -> None:
+    sent: list[Message] = []
 
-    async def nowhere(_: Message) -> None:
-        raise AssertionError
+    async def receive() -> Message:
+        return {"type": f"{kind}.connect"}
 
-    asyncio.run(common.Edge(service(), CAP)({"type": kind}, never, nowhere))
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    asyncio.run(common.Edge(service(), CAP)({"type": kind}, receive, send))
+    assert sent == answers
 
 
 def leaves(root: type[errors.MelalogError]) -> set[type[errors.MelalogError]]:

@@ -18,9 +18,15 @@ from services.contracts import (
 
 PRIOR = 0.025
 SEEN = ClassifyResponse(
-    melanoma=0.4, malignant=0.5, prevalence=0.11, malignant_prevalence=0.2, logit_sd=0.4, picture=PictureFinding()
+    melanoma=0.4,
+    malignant=0.5,
+    classes={"mel": 0.4, "bcc": 0.1, "nv": 0.5},
+    prevalence=0.11,
+    malignant_prevalence=0.2,
+    logit_sd=0.4,
+    picture=PictureFinding(),
 )
-SAID = VerdictResponse(melanoma=0.4, prevalence=0.11, logit_sd=0.4, p_yes=0.9, answer="Yes")
+SAID = VerdictResponse(melanoma=0.4, prevalence=0.11, logit_sd=0.4, p_yes=0.9, answer="Yes", answer_mass=0.9)
 NOTHING = FuseRequest()
 
 

@@ -23,8 +23,9 @@ TOLD = "The picture weighed most in this result, and your answers added a little
 
 
 def case(melanoma: float, **answers: str | int) -> FuseRequest:
-    seen = ClassifyResponse(melanoma=melanoma, prevalence=0.11, logit_sd=0.4)
-    said = VerdictResponse(answer="No", confidence=0.9, p_yes=0.1)
+    classes = {"mel": melanoma, "nv": 1 - melanoma}
+    seen = ClassifyResponse(melanoma=melanoma, malignant=melanoma, classes=classes, prevalence=0.11, logit_sd=0.4)
+    said = VerdictResponse(answer="No", confidence=0.9, p_yes=0.1, answer_mass=0.9)
     return FuseRequest(answers={"age": 30, **answers}, modality="dermoscopy", classifier=seen, vlm=said)
 
 
