@@ -15,11 +15,12 @@ from cli import processes
 from services.common.settings import Settings, load
 
 console = Console(highlight=False, soft_wrap=True)
+ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 COLOURS = {"orchestrator": "green", "classifier": "cyan", "vlm": "magenta", "fusion": "yellow"}
 
 
 class _Stopped(Exception):  # noqa: N818
-    """SIGTERM or SIGHUP came: end as on Ctrl-C."""
+    """Asked to end: Ctrl-C, SIGTERM, or the terminal was closed."""
 
 
 def command(
@@ -39,7 +40,7 @@ def command(
                 f"MELALOG_{service.name.upper()}_BIND_PORT to a free port"
             )
         raise typer.Exit(1)
-    for ending in (signal.SIGTERM, signal.SIGHUP):
+    for ending in ENDINGS:  # SIGINT too: a shell that starts this in the background makes it ignored
         signal.signal(ending, _on_signal)
     children: list[subprocess.Popen[str]] = []
     failed = False
@@ -57,10 +58,10 @@ def command(
     except TimeoutError as error:
         console.print(f"[red]{error}[/]")
         failed = True
-    except (KeyboardInterrupt, _Stopped):
+    except _Stopped:
         console.print("\nstopping …")
     finally:
-        for ending in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        for ending in ENDINGS:
             signal.signal(ending, signal.SIG_IGN)
         processes.stop(children)
     raise typer.Exit(1 if failed else 0)

@@ -35,11 +35,15 @@ class ImageEvidence:
 
 @dataclass(frozen=True)
 class PictureEvidence:
-    """Log-odds for melanoma and for malignant, and the deviation of the former."""
+    """Log-odds for melanoma and for malignant, and the deviation of the former.
+
+    `held_back`: it spoke against melanoma, and was not let to.
+    """
 
     melanoma: float
     malignant: float
     sd: float
+    held_back: bool = False
 
 
 def logit(p: float) -> float:
@@ -72,4 +76,5 @@ def evaluate(classifier: ImageEvidence | None, vlm: ImageEvidence | None, modali
     if classifier is None:
         # Alone, the second model may raise a risk, never lower it.
         melanoma, malignant = max(melanoma, 0.0), max(malignant, 0.0)
-    return PictureEvidence(melanoma, malignant, sd)
+    held_back = melanoma == 0 and chosen.melanoma < chosen.prevalence
+    return PictureEvidence(melanoma, malignant, sd, held_back)

@@ -90,6 +90,8 @@ def _of_picture(seen: PictureEvidence) -> list[str]:
         told.append("The picture looks less like melanoma than the average spot.")
     if seen.malignant > max(seen.melanoma, 0) + NOTABLE:
         told.append("The picture has features of another skin cancer, such as basal cell carcinoma.")
+    if seen.held_back and not told:
+        told.append("The picture shows no strong sign of melanoma; taken like this, it is not let to lower the risk.")
     return told or ["The picture says little either way."]
 
 

@@ -1,6 +1,6 @@
 """Figures with intervals: bootstrapped by group, because pictures of one lesion are not independent."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,16 +47,26 @@ def bootstrap(
     metric: Metric, truth: Array, p: Array, groups: Sequence[str], seed: int = 0, repeats: int = REPEATS
 ) -> tuple[float, tuple[float, float]]:
     """(value, 95 % percentile interval), groups drawn with replacement; draws of one class alone are skipped."""
+    draws = _draws(groups, seed, repeats)
+    values = [metric(truth[drawn], p[drawn]) for drawn in draws if 0 < truth[drawn].sum() < len(drawn)]
+    low, high = np.percentile(values, [2.5, 97.5])
+    return metric(truth, p), (float(low), float(high))
+
+
+def share(hit: NDArray[np.bool_], groups: Sequence[str], seed: int = 0) -> tuple[float, tuple[float, float]]:
+    """(share of True, 95 % percentile interval), groups drawn with replacement."""
+    values = [hit[drawn].mean() for drawn in _draws(groups, seed, REPEATS)]
+    low, high = np.percentile(values, [2.5, 97.5])
+    return float(hit.mean()), (float(low), float(high))
+
+
+def _draws(groups: Sequence[str], seed: int, repeats: int) -> Iterator[NDArray[np.int64]]:
+    """Row numbers of resampled groups."""
     rng = np.random.default_rng(seed)
     _, index = np.unique(np.asarray(groups), return_inverse=True)
     members = np.split(np.argsort(index, kind="stable"), np.cumsum(np.bincount(index))[:-1])
-    values = []
     for _ in range(repeats):
-        drawn = np.concatenate([members[g] for g in rng.integers(0, len(members), len(members))])
-        if 0 < truth[drawn].sum() < len(drawn):
-            values.append(metric(truth[drawn], p[drawn]))
-    low, high = np.percentile(values, [2.5, 97.5])
-    return metric(truth, p), (float(low), float(high))
+        yield np.concatenate([members[g] for g in rng.integers(0, len(members), len(members))])
 
 
 def probe(embedding: NDArray[np.float32], target: NDArray[np.bool_], groups: Sequence[str]) -> Array:

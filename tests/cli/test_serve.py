@@ -33,8 +33,13 @@ class Serving:
     def __init__(self, environment: dict[str, str], log: Path) -> None:
         self.log = log
         with log.open("w") as sink:
+            # Through a shell that puts it in the background, as scripts do: SIGINT is then ignored until it is set.
             self.process = subprocess.Popen(
-                [str(MELALOG), "serve"], env=environment, stdout=sink, stderr=subprocess.STDOUT, start_new_session=True
+                ["sh", "-c", 'trap "" INT; exec "$0" serve', str(MELALOG)],
+                env=environment,
+                stdout=sink,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
             )
         end = time.monotonic() + 150
         while "Melalog is ready" not in self.text():

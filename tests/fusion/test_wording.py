@@ -130,6 +130,12 @@ def test_says_which_way_the_picture_points() -> None:
     assert "The picture looks more like melanoma than the average spot." in decide("high").reasons
 
 
+def test_a_photograph_that_looks_harmless_is_said_not_to_count() -> None:
+    found = rules.decide(Case(Answers(), "photograph", ImageEvidence(0.001, 0.11, logit_sd=0.4)), ASKED, 0.025)
+    assert any("not let to lower the risk" in reason for reason in found.reasons)
+    assert found.melanoma >= 0.024
+
+
 def test_another_skin_cancer_is_named() -> None:
     seen = ImageEvidence(0.05, 0.11, malignant=0.9, malignant_prevalence=0.2)
     found = rules.decide(Case(Answers(), "dermoscopy", seen), ASKED, 0.025)
