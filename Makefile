@@ -50,6 +50,7 @@ lock: $(SERVE)/installed ## resolve the locks in requirements/ again
 	    --custom-compile-command "make lock" --extra $$extra pyproject.toml -o requirements/$$role.txt || exit 1; done
 
 screenshot: ## README's picture of the page (needs Node, Chromium and `make serve` in another shell)
+	@test -n "$(PICTURE)" || { echo "name one: make screenshot PICTURE=lesion.jpg"; exit 1; }
 	@node tests/page/screenshot.mjs http://127.0.0.1:3000 $(PICTURE) docs/page.png
 
 clean: ## remove environments and build outputs

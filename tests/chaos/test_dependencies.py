@@ -120,8 +120,16 @@ def test_without_the_vlm_the_answer_is_degraded(graph: Graph, name: str) -> None
     assert body["findings"]["classifier"]["status"] == "ok"
 
 
-def test_fusion_down_means_the_same_rules_here(graph: Graph) -> None:
+@pytest.mark.parametrize(
+    "behaviour",
+    [node.says(200, b"{}"), node.frozen, node.hangs_up, node.says(422, b"{}"), node.says(500, b"oh no")],
+    ids=["garbage", "frozen", "closed", "422", "500"],
+)
+def test_fusion_down_means_the_same_rules_here(graph: Graph, behaviour: Behaviour) -> None:
+    graph.fusion.behave = behaviour
+    time.sleep(0.6)  # a breaker left open by an earlier test closes
     body = graph.assess().json()
+    graph.fusion.behave = graph.fusion.healthy
     assert "fusion" in body["degraded"]
     assert body["fusion"] == {"engine": "rules", "model": None, "level_proposed": None}
     assert body["risk"]["level"] == "low"
