@@ -21,8 +21,9 @@ from models.classifier.preprocess import prepare
 from services.classifier import quality
 from services.classifier.classifier import MAX_BATCH, OVERSAMPLING
 from services.classifier.engine import OnnxEngine
-from services.common import images
+from services.common import fusing, images
 from services.common.cores import usable_cores
+from services.contracts import FuseRequest, FusionInfo
 from tests.chaos.test_dependencies import CLASSIFIED, JUDGED
 from tests.conftest import Running, running
 from tests.fakes.node import FakeNode
@@ -134,9 +135,6 @@ def overhead(n: int) -> list[str]:
 
 def _fused_answer() -> dict[str, object]:
     """What fusion would say, so that the orchestrator has no rules of its own to run."""
-    from services.common import fusing  # noqa: PLC0415
-    from services.contracts import FuseRequest, FusionInfo  # noqa: PLC0415
-
     decision = fusing.decide(FuseRequest(), 0.025)
     answer: dict[str, object] = json.loads(fusing.respond(decision, None, FusionInfo(engine="rules")).model_dump_json())
     return answer

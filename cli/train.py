@@ -27,9 +27,12 @@ def classifier(
         raise typer.BadParameter(
             f"{error.name} is not installed here: run this from the environment `make .venv/installed` makes"
         ) from None
-    settings = TrainConfig.load(config)
-    report.check_data(data)
-    folds = train.make_folds(settings, data)
+    try:
+        settings = TrainConfig.load(config)
+        report.check_data(data)
+        folds = train.make_folds(settings, data)
+    except (FileNotFoundError, ValueError) as error:  # a missing table; a wrong key, which pydantic names
+        raise typer.BadParameter(str(error)) from None
     typer.echo(f"{len(folds.train)} pictures to learn from, {len(folds.calibration)} to calibrate on")
     network = train.Trainer(settings, folds.train, out).run()
     figures: dict[str, dict[str, Any]] = {}
