@@ -1,10 +1,14 @@
 """The four services as child processes that never outlive this one."""
 
+import contextlib
 import ctypes
 import os
 import signal
 import subprocess
 import sys
+import time
+import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -14,7 +18,8 @@ import psutil
 from services.common.settings import Settings
 
 ROOT = Path(__file__).parents[1]
-GRACE_S = 8.0
+GRACE_S, POLL_S = 8.0, 0.1
+MARK = "MELALOG_STARTED_AS"
 PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
@@ -57,43 +62,67 @@ def _die_with_parent() -> None:
         _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def start(service: Service, settings: Settings, output: IO[str] | int = subprocess.PIPE) -> "subprocess.Popen[str]":
+class Child(subprocess.Popen[str]):
+    """A started service. Its mark is in the environment of every process that comes of it."""
+
+    mark: str = ""
+
+
+def start(service: Service, settings: Settings, output: IO[str] | int = subprocess.PIPE) -> Child:
     """`bentoml serve` in a process group of its own, so that Ctrl-C reaches it only through us."""
     bentoml = Path(sys.executable).with_name("bentoml")
-    return subprocess.Popen(
+    mark = uuid.uuid4().hex
+    child = Child(
         [
             str(bentoml), "serve", service.target, "--host", settings.host, "--port", str(service.port),
             "--working-dir", str(ROOT),
         ],
         cwd=ROOT,
-        env=environment(settings, service.name),
+        env={**environment(settings, service.name), MARK: mark},
         stdout=output,
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
         start_new_session=True,
-        preexec_fn=_die_with_parent,  # noqa: PLW1509  (one prctl call, before any thread is started)
+        preexec_fn=_die_with_parent,
     )  # fmt: skip
+    child.mark = mark
+    return child
 
 
-def stop(children: list["subprocess.Popen[str]"]) -> None:
-    """Ask all to finish, wait, then kill whatever is left of them, workers included."""
-    family: list[psutil.Process] = []
-    for child in children:
-        try:
-            parent = psutil.Process(child.pid)
-            family += [*parent.children(recursive=True), parent]
-        except psutil.NoSuchProcess:
-            continue
+def stop(children: Sequence[Child]) -> None:
+    """Ask all to finish, wait, then end whatever is left of them.
+
+    By mark and not by parentage: a supervisor that is asked to stop while it starts can leave a worker behind
+    that it started a moment later.
+    """
     for child in children:
         if child.poll() is None:
             child.send_signal(signal.SIGTERM)
-    _, left = psutil.wait_procs(family, timeout=GRACE_S)
-    for process in left:
-        process.kill()
-    psutil.wait_procs(left, timeout=GRACE_S)
+    marks = {child.mark for child in children if child.mark}
+    end = time.monotonic() + GRACE_S
+    while left := _marked(marks):
+        if time.monotonic() > end:
+            for process in left:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
+        elif all(child.poll() is not None for child in children):
+            for process in left:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.terminate()
+        time.sleep(POLL_S)
     for child in children:
         child.wait()
+
+
+def _marked(marks: set[str]) -> list[psutil.Process]:
+    """Living processes that carry one of these marks."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if process.environ().get(MARK) in marks and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
 
 
 def forward(stream: IO[str], prefix: str) -> None:

@@ -2,7 +2,6 @@
 
 import signal
 import socket
-import subprocess
 import threading
 import time
 from typing import Annotated, Any
@@ -42,7 +41,7 @@ def command(
         raise typer.Exit(1)
     for ending in ENDINGS:  # SIGINT too: a shell that starts this in the background makes it ignored
         signal.signal(ending, _on_signal)
-    children: list[subprocess.Popen[str]] = []
+    children: list[processes.Child] = []
     failed = False
     try:
         for service in chosen:
@@ -92,7 +91,7 @@ def is_free(host: str, port: int) -> bool:
 def _wait_ready(
     settings: Settings,
     chosen: tuple[processes.Service, ...],
-    children: list[subprocess.Popen[str]],
+    children: list[processes.Child],
     wait_s: float,
 ) -> None:
     """Return when every service answers /readyz. Raises TimeoutError naming those that do not."""
@@ -112,12 +111,12 @@ def _wait_ready(
         time.sleep(0.2)
 
 
-def _dead(chosen: tuple[processes.Service, ...], children: list[subprocess.Popen[str]]) -> str | None:
+def _dead(chosen: tuple[processes.Service, ...], children: list[processes.Child]) -> str | None:
     pairs = zip(chosen, children, strict=True)
     return next((service.name for service, child in pairs if child.poll() is not None), None)
 
 
-def _watch(chosen: tuple[processes.Service, ...], children: list[subprocess.Popen[str]]) -> None:
+def _watch(chosen: tuple[processes.Service, ...], children: list[processes.Child]) -> None:
     """Return when one of the services has ended."""
     while (dead := _dead(chosen, children)) is None:
         time.sleep(0.3)

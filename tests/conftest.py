@@ -2,7 +2,6 @@
 
 import os
 import socket
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
+import psutil
 import pytest
 
 from cli import processes
@@ -22,7 +22,7 @@ class Running:
 
     url: str
     log: Path
-    children: dict[str, subprocess.Popen[str]]
+    children: dict[str, processes.Child]
     ports: dict[str, int]
 
     def output(self) -> str:
@@ -49,7 +49,7 @@ def running(names: tuple[str, ...], folder: Path, environment: dict[str, str]) -
     before = dict(os.environ)
     os.environ.update({**variables, "BENTOML_HOME": str(folder), **environment})
     log = folder / "output.log"
-    children: dict[str, subprocess.Popen[str]] = {}
+    children: dict[str, processes.Child] = {}
     try:
         settings = Settings()
         with log.open("w") as sink:
@@ -67,6 +67,18 @@ def running(names: tuple[str, ...], folder: Path, environment: dict[str, str]) -
         os.environ.clear()
         os.environ.update(before)
         processes.stop(list(children.values()))
+
+
+def left(home: Path) -> list[list[str]]:
+    """Command lines of processes that were started with this BentoML home."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("BENTOML_HOME", "").startswith(str(home)):
+                found.append(process.cmdline())
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    return found
 
 
 def _ready(port: int) -> bool:

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import time
+import uuid
 from pathlib import Path
 
 import httpx2
@@ -51,11 +52,12 @@ def test_a_bento_serves_with_its_own_lock(store: Path, tmp_path: Path, role: str
     # As the bento's own Dockerfile does it: BentoML appends its name without a hash, so hashes cannot be required.
     subprocess.run([uv, "pip", "install", "-q", "--python", python, "-r", lock], check=True)
     (port,) = free_ports(1)
-    environment = {**os.environ, "BENTOML_HOME": str(store), "BENTOML_DO_NOT_TRACK": "True"}
+    mark = uuid.uuid4().hex
+    environment = {**os.environ, "BENTOML_HOME": str(store), "BENTOML_DO_NOT_TRACK": "True", processes.MARK: mark}
     environment.pop("PYTHONPATH", None)
     log = tmp_path / "serve.log"
     with log.open("w") as sink:
-        child = subprocess.Popen(
+        child = processes.Child(
             [
                 python.with_name("bentoml"),
                 "serve",
@@ -71,6 +73,7 @@ def test_a_bento_serves_with_its_own_lock(store: Path, tmp_path: Path, role: str
             stderr=subprocess.STDOUT,
             text=True,
         )
+    child.mark = mark
     try:
         end = time.monotonic() + 120
         while True:

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.conftest import free_ports
+from tests.conftest import free_ports, left
 from tests.pictures import encode, lesion
 
 MELALOG = Path(sys.executable).with_name("melalog")
@@ -140,6 +140,7 @@ def test_an_impossible_engine_setting_is_refused_at_start(environment: dict[str,
     )
     assert done.returncode == 1
     assert "needs MELALOG_VLM_BASE_URL" in done.stdout
+    assert not left(Path(environment["BENTOML_HOME"])), "those that were still starting were stopped too"
 
 
 def test_assess_without_a_server_says_what_to_do(environment: dict[str, str], tmp_path: Path) -> None:
