@@ -23,7 +23,7 @@ def post(system: Running, image: bytes = b"", name: str = "x.jpg", **options: An
     return httpx2.post(f"{system.url}/v1/assessments", timeout=30, trust_env=False, **fields)
 
 
-def problem(answer: httpx2.Response, status: int, field: str | None = None) -> dict[str, Any]:
+def check_problem(answer: httpx2.Response, status: int, field: str | None = None) -> dict[str, Any]:
     """Check that an answer is problem+json of this status, naming this field."""
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
@@ -135,39 +135,39 @@ def test_a_rotated_picture_is_judged_as_it_is_seen(system: Running) -> None:
     ],
 )
 def test_unusable_pictures_are_refused(system: Running, data: bytes, status: int) -> None:
-    problem(post(system, data), status, "image")
+    check_problem(post(system, data), status, "image")
 
 
 def test_an_empty_picture_is_refused(system: Running) -> None:
-    problem(post(system, files={"image": ("x.jpg", b"")}), 422, "image")
+    check_problem(post(system, files={"image": ("x.jpg", b"")}), 422, "image")
 
 
 def test_a_missing_picture_is_400(system: Running) -> None:
-    problem(post(system, files={"picture": ("x.jpg", encode(lesion()))}), 400, "image")
-    problem(post(system, files={"questionnaire": (None, "{}")}), 400, "image")
+    check_problem(post(system, files={"picture": ("x.jpg", encode(lesion()))}), 400, "image")
+    check_problem(post(system, files={"questionnaire": (None, "{}")}), 400, "image")
 
 
 def test_two_pictures_are_400(system: Running) -> None:
-    problem(post(system, files=[("image", ("a.jpg", encode(lesion())))] * 2), 400, "image")
+    check_problem(post(system, files=[("image", ("a.jpg", encode(lesion())))] * 2), 400, "image")
 
 
 def test_an_unknown_field_is_named_rather_than_dropped(system: Running) -> None:
     """A mistyped `questionaire` must not silently lose the answers."""
-    problem(post(system, data={"questionaire": "{}"}), 422, "questionaire")
+    check_problem(post(system, data={"questionaire": "{}"}), 422, "questionaire")
 
 
 def test_what_is_not_multipart_is_400(system: Running) -> None:
     url = f"{system.url}/v1/assessments"
-    problem(httpx2.post(url, content=encode(lesion()), headers={"content-type": "image/jpeg"}), 400)
-    problem(httpx2.post(url, json={"image": "x"}), 400)
-    problem(httpx2.post(url), 400)
+    check_problem(httpx2.post(url, content=encode(lesion()), headers={"content-type": "image/jpeg"}), 400)
+    check_problem(httpx2.post(url, json={"image": "x"}), 400)
+    check_problem(httpx2.post(url), 400)
     for kind in ("multipart/form-data; boundary=b", "multipart/form-data"):
-        problem(httpx2.post(url, content=b"--b\r\nnonsense", headers={"content-type": kind}), 400)
+        check_problem(httpx2.post(url, content=b"--b\r\nnonsense", headers={"content-type": kind}), 400)
 
 
 @pytest.mark.parametrize("text", ["{", "not json", '{"age": NaN}', "[" * 30_000, '{"age": 1' + "0" * 5000 + "}"])
 def test_broken_json_is_400(system: Running, text: str) -> None:
-    problem(post(system, data={"questionnaire": text}), 400, "questionnaire")
+    check_problem(post(system, data={"questionnaire": text}), 400, "questionnaire")
 
 
 @pytest.mark.parametrize(
@@ -188,16 +188,16 @@ def test_broken_json_is_400(system: Running, text: str) -> None:
     ],
 )
 def test_wrong_answers_are_422_and_name_the_field(system: Running, answers: object, field: str) -> None:
-    body = problem(post(system, data={"questionnaire": json.dumps(answers)}), 422, field)
+    body = check_problem(post(system, data={"questionnaire": json.dumps(answers)}), 422, field)
     assert "maybe" not in json.dumps(body), "a patient's answer is not repeated"
 
 
 def test_a_lone_surrogate_is_a_422_not_a_500(system: Running) -> None:
-    problem(post(system, data={"questionnaire": r'{"\ud800": "yes"}'}), 422)
+    check_problem(post(system, data={"questionnaire": r'{"\ud800": "yes"}'}), 422)
 
 
 def test_an_unknown_modality_is_422(system: Running) -> None:
-    problem(post(system, data={"modality": "x-ray"}), 422, "modality")
+    check_problem(post(system, data={"modality": "x-ray"}), 422, "modality")
 
 
 def test_answers_may_come_as_a_file(system: Running) -> None:
@@ -208,7 +208,7 @@ def test_answers_may_come_as_a_file(system: Running) -> None:
 
 @pytest.mark.parametrize("accept", ["text/event-stream", "application/fhir+json", "text/html", "application/json;q=0"])
 def test_other_representations_are_406(system: Running, accept: str) -> None:
-    problem(post(system, headers={"accept": accept}), 406)
+    check_problem(post(system, headers={"accept": accept}), 406)
 
 
 @pytest.mark.parametrize("accept", ["*/*", "application/json", "text/html, application/*;q=0.5"])
@@ -217,10 +217,10 @@ def test_json_is_given_to_who_takes_it(system: Running, accept: str) -> None:
 
 
 def test_unknown_paths_and_methods(system: Running) -> None:
-    problem(httpx2.get(f"{system.url}/v1/nothing"), 404)
-    problem(httpx2.get(f"{system.url}/.env"), 404)
+    check_problem(httpx2.get(f"{system.url}/v1/nothing"), 404)
+    check_problem(httpx2.get(f"{system.url}/.env"), 404)
     wrong = httpx2.get(f"{system.url}/v1/assessments")
-    problem(wrong, 405)
+    check_problem(wrong, 405)
     assert wrong.headers["allow"] == "POST"
 
 
@@ -285,7 +285,7 @@ def test_odd_headers_do_no_harm(system: Running, headers: dict[str, bytes]) -> N
 def test_a_charset_that_is_none_is_400(system: Running) -> None:
     part = b'--b\r\nContent-Disposition: form-data; name="modality"\r\n\r\nauto\r\n--b--\r\n'
     kind = {"content-type": "multipart/form-data; boundary=b; charset=undefined"}
-    problem(httpx2.post(f"{system.url}/v1/assessments", content=part, headers=kind), 400)
+    check_problem(httpx2.post(f"{system.url}/v1/assessments", content=part, headers=kind), 400)
 
 
 def test_a_websocket_is_refused_at_once(system: Running) -> None:

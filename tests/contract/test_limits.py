@@ -8,7 +8,7 @@ import httpx2
 import psutil
 
 from tests.conftest import Running
-from tests.contract.test_assessments import post, problem
+from tests.contract.test_assessments import check_problem, post
 from tests.pictures import encode, lesion
 
 MB = 1_000_000
@@ -21,18 +21,18 @@ def _memory(system: Running) -> float:
 
 
 def test_a_body_over_the_cap_is_413(system: Running) -> None:
-    problem(post(system, encode(lesion()) + b"\0" * 16 * MB), 413)
+    check_problem(post(system, encode(lesion()) + b"\0" * 16 * MB), 413)
 
 
 def test_a_picture_just_over_the_limit_is_413(system: Running) -> None:
-    problem(post(system, encode(lesion()) + b"\0" * 15 * MB), 413)
+    check_problem(post(system, encode(lesion()) + b"\0" * 15 * MB), 413)
 
 
 def test_fifty_megabytes_are_413_and_memory_stays_flat(system: Running) -> None:
     post(system)
     before = _memory(system)
     for _ in range(3):
-        problem(post(system, encode(lesion()) + b"\0" * 50 * MB), 413)
+        check_problem(post(system, encode(lesion()) + b"\0" * 50 * MB), 413)
     sent, answered = _send_without_length(system, 50 * MB)
     assert sent >= 50 * MB
     assert answered.startswith(b"HTTP/1.1 413")
@@ -94,5 +94,5 @@ def test_a_flood_is_shed_with_retry_after_and_then_served_again(system: Running)
     for answer in answers:
         if answer.status_code != 200:
             assert int(answer.headers["retry-after"]) >= 1
-            problem(answer, answer.status_code)
+            check_problem(answer, answer.status_code)
     assert post(system).status_code == 200
