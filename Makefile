@@ -19,7 +19,7 @@ define environment
 	@touch $(1)/installed
 endef
 
-.PHONY: help serve test lint bentos bench train lock screenshot clean
+.PHONY: help serve test test-engine lint bentos bench train lock screenshot clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,10 @@ serve: $(SERVE)/installed ## start the four services and print the URL (Ctrl-C s
 
 test: $(DEV)/installed lint ## linters, types, import directions, then every test
 	@$(DEV)/bin/python -m pytest
+
+test-engine: $(DEV)/installed ## the vlm against real engines (needs MELALOG_ENGINE and MELALOG_DATA_DIR; not in CI)
+	@test -n "$(MELALOG_ENGINE)" || { echo "set MELALOG_ENGINE to a command that serves a checkpoint: COMMAND MODEL_DIR PORT OPTIONS…"; exit 1; }
+	@MELALOG_DATA_DIR=$(DATA) $(DEV)/bin/python -m pytest -m engine --timeout 1200 tests/engine
 
 lint: $(DEV)/installed ## ruff, mypy --strict, import-linter
 	@$(DEV)/bin/ruff check . && $(DEV)/bin/ruff format --check .

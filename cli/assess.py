@@ -107,6 +107,7 @@ def _findings(findings: dict[str, Any]) -> Table:
     classes = sorted((seen["classes"] or {}).items(), key=lambda item: -item[1])[:3]
     table.add_row("classifier", seen["status"], ", ".join(f"{name} {_percent(p)}" for name, p in classes))
     sure = "" if judged["confidence"] is None else f", confidence {_percent(judged['confidence'])}"
-    table.add_row("vlm", judged["status"], f"{judged['answer'] or ''}{sure}")
+    share = "" if judged["melanoma"] is None else f", calibrated: melanoma {_percent(judged['melanoma'])}"
+    table.add_row("vlm", judged["status"], f"{judged['answer'] or ''}{sure}{share}")
     table.add_row("picture", picture["quality"], ", ".join(picture["problems"]))
     return table

@@ -12,8 +12,8 @@ import typer
 from rich.console import Console
 
 from cli.processes import ROOT
-from models.classifier.artifact import RELEASED, Artifact
-from services.classifier.location import STORE_NAME
+from models.classifier import artifact as classifier
+from models.vlm import artifact as vlm
 
 console = Console(highlight=False, soft_wrap=True)
 FILES = {
@@ -47,11 +47,10 @@ def command() -> None:
 
 
 def _fill_model_store() -> None:
-    """Copy the released classifier into BentoML's model store, under its own digest."""
-    artifact = Artifact.load(RELEASED)
-    tag = f"{STORE_NAME}:{artifact.digest}"
-    with contextlib.suppress(bentoml.exceptions.NotFound):
-        bentoml.models.delete(tag)  # made anew it is the latest, which is the one the bento takes along
-    with bentoml.models.create(tag) as model:
-        for file in RELEASED.iterdir():
-            shutil.copy2(file, model.path)
+    """Copy the released models into BentoML's model store, each under its own digest."""
+    for released in (classifier, vlm):
+        tag = f"{released.STORE_NAME}:{released.Artifact.load(released.RELEASED).digest}"
+        with contextlib.suppress(bentoml.exceptions.NotFound):
+            bentoml.models.delete(tag)  # made anew it is the latest, which is the one the bento takes along
+        with bentoml.models.create(tag) as model:
+            shutil.copytree(released.RELEASED, model.path, dirs_exist_ok=True)

@@ -16,6 +16,7 @@ from rich.table import Table
 
 from cli import processes, serve
 from models.classifier.artifact import RELEASED, Artifact, ArtifactError
+from models.vlm import artifact as vlm
 from services.common.cores import usable_cores
 from services.common.settings import Settings, load
 
@@ -37,7 +38,7 @@ def command() -> None:
     """Check this machine and the settings; exits 1 when something is wrong."""
     settings = load()
     _print_settings(settings)
-    checks = [*_machine(), *_settings(settings), *_model(settings), *_ports(settings)]
+    checks = [*_machine(), *_settings(settings), *_model(settings), *_vlm(settings), *_ports(settings)]
     for check in checks:
         console.print(
             f"{MARKS[check.state]}  {check.what}" + (f"\n      → {check.remedy}" if check.remedy else ""),
@@ -72,19 +73,6 @@ def _machine() -> Iterator[Check]:
 
 
 def _settings(settings: Settings) -> Iterator[Check]:
-    if settings.vlm_engine == "openai" and not settings.vlm_base_url:
-        yield Check(
-            "bad",
-            "MELALOG_VLM_ENGINE=openai without MELALOG_VLM_BASE_URL",
-            "set it, for example http://127.0.0.1:8100/v1",
-        )
-    elif settings.vlm_engine == "embedded":
-        yield Check("bad", "MELALOG_VLM_ENGINE=embedded, but no embedded model is released yet", "use openai or none")
-    elif settings.vlm_engine == "none":
-        hint = "answers will list vlm under `degraded`; to use one, set MELALOG_VLM_ENGINE and MELALOG_VLM_BASE_URL"
-        if settings.vlm_base_url:
-            hint = "MELALOG_VLM_BASE_URL is set but not used: set MELALOG_VLM_ENGINE=openai"
-        yield Check("warn", "no vision-language engine is configured", hint)
     key = settings.llm_api_key.get_secret_value()
     yield Check(
         "ok" if key else "warn",
@@ -113,6 +101,51 @@ def _model(settings: Settings) -> Iterator[Check]:
         )
         return
     yield Check("ok", f"classifier {manifest.name} {manifest.version}, files as released")
+
+
+def _vlm(settings: Settings) -> Iterator[Check]:
+    if settings.vlm_engine == "none":
+        yield Check("warn", "no vision-language engine is configured", "answers will list vlm under `degraded`")
+        return
+    folder = settings.vlm_artifact or (vlm.RELEASED if settings.vlm_engine == "embedded" else "")
+    if folder:
+        try:
+            release = vlm.Artifact.load(Path(folder))
+            if settings.vlm_engine == "embedded":
+                release.require_graph()
+        except ArtifactError as error:
+            remedy = "restore the folder (git checkout models/released), or point MELALOG_VLM_ARTIFACT at another"
+            yield Check("bad", str(error), remedy)
+            return
+        yield Check("ok", f"vlm {release.manifest.name} {release.manifest.version}, files as released")
+    if settings.vlm_engine == "embedded" and settings.vlm_base_url:
+        yield Check("warn", "MELALOG_VLM_BASE_URL is set but not used", "to use it, set MELALOG_VLM_ENGINE=openai")
+    if settings.vlm_engine == "openai":
+        yield from _engine(settings)
+
+
+def _engine(settings: Settings) -> Iterator[Check]:
+    """Whether the engine elsewhere answers, and knows the model by this name."""
+    if not settings.vlm_base_url:
+        remedy = "set it, for example http://127.0.0.1:8100/v1"
+        yield Check("bad", "MELALOG_VLM_ENGINE=openai without MELALOG_VLM_BASE_URL", remedy)
+        return
+    if not settings.vlm_artifact:
+        remedy = "set MELALOG_VLM_ARTIFACT to the folder that `melalog export vlm` wrote"
+        yield Check("warn", "the engine's answers are uncalibrated and will not move a risk", remedy)
+    url = f"{settings.vlm_base_url.rstrip('/')}/models"
+    try:
+        known = [entry["id"] for entry in httpx2.get(url, timeout=3, trust_env=False).json()["data"]]
+    except (httpx2.HTTPError, ValueError, LookupError, TypeError):
+        yield Check(
+            "warn", f"no engine answers at {url}", "start it (`melalog engine MODEL_DIR`); until then: degraded"
+        )
+        return
+    if settings.vlm_model in known:
+        yield Check("ok", f"the engine serves {settings.vlm_model}")
+    else:
+        remedy = f"set MELALOG_VLM_MODEL to one of: {', '.join(map(str, known))}"
+        yield Check("bad", f"the engine knows no model {settings.vlm_model!r}", remedy)
 
 
 def _ports(settings: Settings) -> Iterator[Check]:

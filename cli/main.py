@@ -2,7 +2,7 @@
 
 import typer
 
-from cli import assess, bentos, doctor, serve, train
+from cli import assess, bentos, doctor, engine, export, export_fsdp, serve, train, train_vlm
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -14,10 +14,18 @@ app.command(name="serve")(serve.command)
 app.command(name="assess")(assess.command)
 app.command(name="doctor")(doctor.command)
 app.command(name="bentos")(bentos.command)
+app.command(name="engine")(engine.command)
 
 training = typer.Typer(no_args_is_help=True, help="Train a model (needs the `train` extra: `make .venv/installed`).")
 training.command(name="classifier")(train.classifier)
+training.command(name="vlm")(train_vlm.vlm)
+training.command(name="vlm-base")(train.vlm_base)
 app.add_typer(training, name="train")
+
+exporting = typer.Typer(no_args_is_help=True, help="From a trained model to something that can be served.")
+exporting.command(name="vlm")(export.vlm)
+exporting.command(name="fsdp")(export_fsdp.fsdp)
+app.add_typer(exporting, name="export")
 
 if __name__ == "__main__":
     app()

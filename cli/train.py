@@ -47,3 +47,39 @@ def classifier(
     for name, figure in figures.items():
         low, high = figure["interval"]
         typer.echo(f"  {name:48} {figure['value']:.3f} ({low:.3f} to {high:.3f})  {figure['data']}, n = {figure['n']}")
+
+
+SMALL = Path(__file__).parents[1] / "models" / "vlm" / "configs" / "small-base.yaml"
+
+
+def vlm_base(
+    out: Annotated[Path, typer.Option(help="Folder for checkpoints; a killed run goes on from there.")],
+    data: Annotated[
+        Path, typer.Option(envvar="MELALOG_DATA_DIR", help="Folder with ham10000/ and isic2017/.", exists=True)
+    ],
+    config: Annotated[Path, typer.Option(help="YAML of models.vlm.pretrain.steps.BaseConfig.", exists=True)] = SMALL,
+    teacher: Annotated[Path | None, typer.Option(help="A released classifier; default: the shipped one.")] = None,
+) -> None:
+    """Make the base of the small vision-language model, from random weights: OUT/base.
+
+    Then `melalog train vlm --config models/vlm/configs/small-lora.yaml` makes its adapter.
+    """
+    try:
+        from export.vlm_layout import write_layout
+        from models.classifier.artifact import RELEASED
+        from models.vlm.finetune.config import FinetuneConfig
+        from models.vlm.finetune.data import make_folds
+        from models.vlm.pretrain import steps
+    except ImportError as error:
+        raise typer.BadParameter(
+            f"{error.name} is not installed here: run this from the environment `make .venv/installed` makes"
+        ) from None
+    try:
+        settings = steps.BaseConfig.load(config)
+        rows = make_folds(FinetuneConfig(), data).train
+    except (FileNotFoundError, ValueError) as error:
+        raise typer.BadParameter(str(error)) from None
+    typer.echo(f"{len(rows)} pictures to learn from")
+    model, processor = steps.train(settings, rows, teacher or RELEASED, out)
+    write_layout(model, processor, out / "base", "float16")
+    typer.echo(f"base written to {out / 'base'}")

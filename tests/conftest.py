@@ -90,7 +90,7 @@ def _ready(port: int) -> bool:
 
 @pytest.fixture(scope="session")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """All four services with the released classifier and no vision-language engine."""
+    """All four services as `make serve` starts them: the released models, no hosted one."""
     names = ("classifier", "vlm", "fusion", "orchestrator")
     with running(names, tmp_path_factory.mktemp("system"), {}) as started:
         yield started

@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from models.classifier.preprocess import Filter, Geometry
 
 MODEL_FILE = "model.onnx"
+STORE_NAME = "melalog-classifier"
+"""In BentoML's model store, which is filled from the released folder when a bento is built."""
 RELEASED = Path(__file__).parents[1] / "released" / "classifier"
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 Geometry = Literal["squash", "crop"]
 Filter = Literal["bilinear", "bicubic", "lanczos"]
 
-_FILTERS = {
+FILTERS = {
     "bilinear": Image.Resampling.BILINEAR,
     "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,
@@ -33,5 +33,5 @@ def prepare(
         side = min(width, height)
         left, top = (width - side) / 2, (height - side) / 2
         box = (left, top, left + side, top + side)
-    resized = picture.resize((size, size), _FILTERS[resample], box=box)
+    resized = picture.resize((size, size), FILTERS[resample], box=box)
     return np.asarray(resized, dtype=np.uint8)

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from pydantic import BaseModel, ConfigDict, Field
+
 Answer = Literal["Yes", "No", "Unsure"]
 
 MIN_MASS = 0.5
@@ -19,6 +21,8 @@ LEAST_LOGPROB = -500.0
 """No raw softmax goes this low among its likeliest tokens; masks and filters write -9999 or the like."""
 ROUNDING = 1e-3
 """What servers' rounding may add to a probability, or take from what a list leaves over."""
+_LEAST = 1e-9
+"""Where `p_yes` is cut off before its log-odds are taken."""
 _SPELLINGS = 6
 """Tokens one answer may be spread over: three cases, with and without a space."""
 _SPACES = " \t\n\u0120\u2581"
@@ -39,6 +43,37 @@ class Verdict:
     logprob_yes: float | None
     logprob_no: float | None
     answer_mass: float
+
+    @property
+    def logit(self) -> float | None:
+        """Log-odds of Yes against No, the quantity that calibration works on; None when it says nothing."""
+        if self.p_yes is None or self.answer_mass < MIN_MASS:
+            return None
+        p = min(max(self.p_yes, _LEAST), 1 - _LEAST)
+        return math.log(p) - math.log1p(-p)
+
+
+class Calibration(BaseModel):
+    """Platt scaling of the log-odds of Yes (Platt 1999), fitted at release: raw answers of such models are no
+    probabilities of a disease (EVIDENCE 5).
+
+    `null_logit` is the model's answer to a picture of nothing (contextual calibration, Zhao et al. 2021). It is
+    subtracted first, so that the slope acts on what this picture changed; it also tells one model from another.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+    slope: float = Field(gt=0, description="above zero: a model whose Yes means No is refused, not turned round")
+    intercept: float
+    null_logit: float
+
+    def logit(self, raw: float) -> float:
+        """Raw log-odds of Yes to calibrated log-odds of melanoma at the fold's prevalence."""
+        return self.slope * (raw - self.null_logit) + self.intercept
+
+    def melanoma(self, raw: float) -> float:
+        """Calibrated probability, at the fold's prevalence."""
+        z = self.logit(raw)
+        return 1 / (1 + math.exp(-z)) if z >= 0 else math.exp(z) / (1 + math.exp(z))
 
 
 def score(top: Iterable[tuple[str, float]]) -> Verdict:

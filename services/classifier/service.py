@@ -4,14 +4,14 @@ import bentoml
 import structlog
 from starlette.requests import Request
 
-from models.classifier.artifact import MODEL_FILE, Artifact, ArtifactError
+from models.classifier.artifact import MODEL_FILE, RELEASED, STORE_NAME, Artifact, ArtifactError
 from services.classifier.classifier import Classifier
 from services.classifier.engine import OnnxEngine
-from services.classifier.location import artifact_folder
 from services.common import app as common
 from services.common import body, problems, telemetry
 from services.common.cores import usable_cores
 from services.common.deadline import Deadline
+from services.common.location import artifact_folder
 from services.common.serving import options
 from services.common.settings import load
 from services.contracts import ClassifyResponse
@@ -20,7 +20,7 @@ telemetry.configure("classifier")
 settings = load()
 try:
     # At import, so that the process ends with these words: a worker that fails later is started again for ever.
-    artifact = Artifact.load(artifact_folder(settings.classifier_artifact))
+    artifact = Artifact.load(artifact_folder(settings.classifier_artifact, RELEASED, STORE_NAME))
 except ArtifactError as error:
     raise SystemExit(f"the classifier cannot start: {error}") from None
 app = common.create("Melalog classifier", "Calibrated findings on one picture of a skin lesion.")

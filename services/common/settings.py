@@ -39,9 +39,12 @@ class Settings(BaseSettings):
     classifier_artifact: str = Field("", description="folder of a released classifier; empty: the shipped one")
     threads: int = Field(0, ge=0, description="ONNX Runtime threads; 0: the cores this process may use")
 
-    vlm_engine: Literal["embedded", "openai", "none"] = "none"
-    vlm_base_url: str = ""
-    vlm_model: str = "melalog"
+    vlm_engine: Literal["embedded", "openai", "none"] = "embedded"
+    vlm_base_url: str = Field("", description="of an OpenAI-compatible server, with its /v1")
+    vlm_model: str = Field("melalog", description="the name that server gives the model, or a run-time adapter")
+    vlm_artifact: str = Field(
+        "", description="folder of a released vlm; empty: embedded takes the shipped one, openai is uncalibrated"
+    )
 
     llm_api_key: SecretStr = Field(
         SecretStr(""), validation_alias=AliasChoices("MELALOG_LLM_API_KEY", "NEBIUS_API_KEY", "NEBIUS_KEY")

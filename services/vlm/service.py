@@ -4,14 +4,19 @@ import bentoml
 import structlog
 from starlette.requests import Request
 
+from models.classifier.artifact import ArtifactError
+from models.vlm.artifact import RELEASED, STORE_NAME, Artifact
 from services.common import app as common
 from services.common import body, problems, telemetry
 from services.common.cores import usable_cores
 from services.common.deadline import Deadline
+from services.common.location import artifact_folder
 from services.common.serving import options
 from services.common.settings import load
 from services.contracts import VerdictResponse
-from services.vlm.engine import OpenAIEngine, VisionEngine
+from services.vlm.engine.embedded import EmbeddedEngine
+from services.vlm.engine.openai_server import OpenAIEngine
+from services.vlm.engine.port import VisionEngine
 from services.vlm.verdict import Verdicts
 
 telemetry.configure("vlm")
@@ -30,23 +35,41 @@ async def verdict(request: Request) -> VerdictResponse:
 
 @app.get("/v1/model")
 async def model() -> dict[str, object]:
-    """Which engine and model this service is pointed at."""
-    return {"engine": settings.vlm_engine, "name": settings.vlm_model if settings.vlm_engine == "openai" else None}
+    """Which engine and model answers, what it is meant for, and its measured figures."""
+    core: Verdicts = app.state.verdicts
+    told = core.model.model_dump() if core.model else {"name": None}
+    calibrated = {"calibrated": core.release is not None}
+    if core.release is None:
+        return {"engine": settings.vlm_engine, **told, **calibrated}
+    manifest = core.release.manifest
+    metrics = {name: figure.model_dump() for name, figure in manifest.metrics.items()}
+    return {"engine": settings.vlm_engine, **told, **calibrated, "purpose": manifest.purpose, "metrics": metrics}
 
 
-def _check_engine() -> None:
-    """At import, so that the process ends with these words: a worker that fails later is started again for ever."""
-    if settings.vlm_engine == "openai" and not settings.vlm_base_url:
-        raise SystemExit("MELALOG_VLM_ENGINE=openai needs MELALOG_VLM_BASE_URL, for example http://127.0.0.1:8100/v1")
+def _release() -> Artifact | None:
+    """What the answers are calibrated with. An engine elsewhere has no release unless it is named."""
+    if settings.vlm_engine == "none" or (settings.vlm_engine == "openai" and not settings.vlm_artifact):
+        return None
+    artifact = Artifact.load(artifact_folder(settings.vlm_artifact, RELEASED, STORE_NAME))
     if settings.vlm_engine == "embedded":
-        raise SystemExit("MELALOG_VLM_ENGINE=embedded: no embedded model is released yet; use openai or none")
+        artifact.require_graph()
+    return artifact
 
 
 def _engine() -> VisionEngine | None:
-    return OpenAIEngine(settings.vlm_base_url, settings.vlm_model) if settings.vlm_engine == "openai" else None
+    if settings.vlm_engine == "openai":
+        return OpenAIEngine(settings.vlm_base_url, settings.vlm_model)
+    return EmbeddedEngine(release, threads) if release is not None else None
 
 
-_check_engine()
+if settings.vlm_engine == "openai" and not settings.vlm_base_url:
+    raise SystemExit("MELALOG_VLM_ENGINE=openai needs MELALOG_VLM_BASE_URL, for example http://127.0.0.1:8100/v1")
+threads = settings.threads or usable_cores()
+try:
+    # At import, so that the process ends with these words: a worker that fails later is started again for ever.
+    release = _release()
+except ArtifactError as error:
+    raise SystemExit(f"the vlm cannot start: {error}") from None
 
 
 @bentoml.service(**options("vlm"))
@@ -55,8 +78,9 @@ class VlmService:
     """Ready whether or not its engine answers: the engine's state is a finding's status, not a probe's."""
 
     def __init__(self) -> None:
-        self.core = app.state.verdicts = Verdicts(_engine(), decoders=settings.threads or usable_cores())
-        structlog.get_logger().info("engine chosen", engine=settings.vlm_engine)
+        self.core = app.state.verdicts = Verdicts(_engine(), decoders=threads, release=release)
+        digest = release.sha256 if release else None
+        structlog.get_logger().info("engine chosen", engine=settings.vlm_engine, sha256=digest, threads=threads)
 
     @bentoml.on_shutdown
     async def close(self) -> None:

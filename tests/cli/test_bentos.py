@@ -7,13 +7,15 @@ import sys
 import time
 import uuid
 from pathlib import Path
+from types import ModuleType
 
 import httpx2
 import pytest
 import yaml
 
 from cli import processes
-from models.classifier.artifact import RELEASED, Artifact
+from models.classifier import artifact as classifier
+from models.vlm import artifact as vlm
 from tests.conftest import free_ports
 
 ROOT = Path(__file__).parents[2]
@@ -90,8 +92,10 @@ def test_a_bento_serves_with_its_own_lock(store: Path, tmp_path: Path, role: str
         processes.stop([child])
 
 
-def test_the_classifiers_model_comes_from_the_store(store: Path) -> None:
-    folder = next((store / "bentos" / "melalog-classifier").glob("*/bento.yaml")).parent
+@pytest.mark.parametrize(("role", "released"), [("classifier", classifier), ("vlm", vlm)])
+def test_a_models_bento_takes_it_from_the_store(store: Path, role: str, released: ModuleType) -> None:
+    folder = next((store / "bentos" / f"melalog-{role}").glob("*/bento.yaml")).parent
     info = yaml.safe_load((folder / "bento.yaml").read_text())
-    assert [model["tag"] for model in info["models"]] == [f"melalog-classifier:{Artifact.load(RELEASED).digest}"]
+    digest = released.Artifact.load(released.RELEASED).digest
+    assert [model["tag"] for model in info["models"]] == [f"melalog-{role}:{digest}"]
     assert not list(folder.glob("src/**/*.onnx"))

@@ -1,6 +1,7 @@
 """The public contract over real HTTP, against the four services as they are deployed."""
 
 import json
+import math
 import re
 import socket
 import time
@@ -56,10 +57,18 @@ def test_an_assessment_has_every_part_of_the_contract(system: Running) -> None:
     assert classifier.in_distribution is None
     assert "logit" not in body["findings"]["classifier"]
     assert [factor.id for factor in found.findings.questionnaire.factors] == ["fair_skin"]
-    # No engine is configured, so the vlm has no say and the answer says so.
-    assert body["findings"]["vlm"]["status"] == "unavailable"
-    assert body["findings"]["vlm"]["p_yes"] is None
-    assert body["degraded"] == ["vlm"]
+    vlm = found.findings.vlm
+    assert vlm.status == "ok"
+    assert vlm.answer in ("Yes", "No", "Unsure")
+    assert vlm.melanoma is not None
+    assert vlm.logprobs is not None
+    assert vlm.logprobs.yes is not None
+    assert vlm.logprobs.no is not None
+    yes, no = math.exp(vlm.logprobs.yes), math.exp(vlm.logprobs.no)
+    assert vlm.p_yes == pytest.approx(yes / (yes + no))
+    assert vlm.answer_mass == pytest.approx(yes + no)
+    assert vlm.model is not None
+    assert body["degraded"] == []
     assert body["fusion"]["engine"] == "rules"
     assert "not a medical device" in body["disclaimer"]
 
@@ -327,7 +336,10 @@ def test_what_is_deployed(system: Running) -> None:
     classifier = body["classifier"]
     assert len(classifier["sha256"]) == 64
     assert classifier["metrics"]["ham10000_test_melanoma_auc"]["interval"]
-    assert body["vlm"]["engine"] == "none"
+    vlm = body["vlm"]
+    assert (vlm["engine"], vlm["calibrated"]) == ("embedded", True)
+    assert "demonstration" in vlm["purpose"].casefold()
+    assert vlm["metrics"]["ham10000_test_melanoma_auc"]["interval"]
     assert body["fusion"]["questionnaire"]
 
 

@@ -3,14 +3,13 @@
 import base64
 import io
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from models.classifier.artifact import MODEL_FILE
-from services.classifier import heatmap, location
+from services.classifier import heatmap
 from services.classifier.engine import OnnxEngine
 
 
@@ -34,30 +33,6 @@ def test_a_file_that_is_no_graph_is_refused_at_the_start(tmp_path: Path) -> None
     broken.write_bytes(b"not a graph")
     with pytest.raises(Exception, match=r"(?i)protobuf|model"):
         OnnxEngine(broken, threads=1)
-
-
-def test_a_setting_names_the_artifact(tmp_path: Path) -> None:
-    assert location.artifact_folder(str(tmp_path)) == tmp_path
-
-
-def test_a_checkout_serves_its_release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(location, "RELEASED", tmp_path)
-    assert location.artifact_folder("") == tmp_path
-
-
-def test_a_bento_serves_what_came_along_in_its_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
-
-    def get(tag: str) -> SimpleNamespace:
-        asked.append(tag)
-        return SimpleNamespace(path=str(tmp_path / "store"))
-
-    (tmp_path / "bento.yaml").write_text("models: [{tag: 'other:1'}, {tag: 'melalog-classifier:abc'}]")
-    monkeypatch.setattr(location, "BENTO", tmp_path / "bento.yaml")
-    monkeypatch.setattr(location, "RELEASED", tmp_path / "missing")
-    monkeypatch.setattr(location, "bentoml", SimpleNamespace(models=SimpleNamespace(get=get)))
-    assert location.artifact_folder("") == tmp_path / "store"
-    assert asked == ["melalog-classifier:abc"]
 
 
 def test_a_heat_map_is_a_small_grey_png_whatever_the_network_says() -> None:

@@ -4,16 +4,21 @@ import io
 import json
 import math
 import time
+from pathlib import Path
 
 import pytest
 from PIL import ExifTags, Image, ImageChops, ImageDraw, ImageOps
+from prometheus_client import REGISTRY
 
+from models.vlm.artifact import Artifact, Manifest
+from models.vlm.preprocess import LLAMA
 from services.common.deadline import Deadline
 from services.common.errors import Overloaded, UnreadablePicture, UnsupportedPicture
 from services.contracts import VerdictResponse
 from services.vlm import verdict
-from services.vlm.engine import EngineFailure, OpenAIEngine
-from services.vlm.verdict import QUESTION, SIDE, Verdicts, reencode
+from services.vlm.engine.openai_server import OpenAIEngine
+from services.vlm.engine.port import EngineFailure
+from services.vlm.verdict import QUESTION, Verdicts, reencode
 from tests.fakes import openai_server as fake
 from tests.fakes.openai_server import OpenAIServer
 from tests.pictures import encode
@@ -33,8 +38,8 @@ class FakeEngine:
         if not held:
             self.open.set()
 
-    async def first_token(self, jpeg: bytes, question: str, within_s: float) -> list[tuple[str, float]]:
-        self.asked.append((jpeg, question, within_s))
+    async def first_token(self, picture: bytes, question: str, within_s: float) -> list[tuple[str, float]]:
+        self.asked.append((picture, question, within_s))
         self.arrivals.put_nowait(None)
         await self.open.wait()
         if isinstance(self.outcome, Exception):
@@ -230,7 +235,7 @@ def test_what_leaves_the_house_is_a_fresh_upright_jpeg_and_nothing_else() -> Non
         assert secret not in jpeg
     with Image.open(io.BytesIO(jpeg)) as picture:
         picture.load()
-        assert (picture.format, picture.mode, picture.size) == ("JPEG", "RGB", (560, SIDE))
+        assert (picture.format, picture.mode, picture.size) == ("JPEG", "RGB", (560, LLAMA.size))
         assert not picture.getexif()
         assert not {"exif", "comment", "icc_profile", "photoshop", "xmp"} & set(picture.info)
         upright = drawn((4000, 2000)).transpose(Image.Transpose.ROTATE_270).resize(picture.size)
@@ -276,3 +281,122 @@ def test_every_accepted_picture_becomes_an_rgb_jpeg(kind: str, mode: str) -> Non
     with Image.open(io.BytesIO(reencode(encode(source, kind)))) as picture:
         picture.load()
         assert (picture.format, picture.mode, picture.size) == ("JPEG", "RGB", (300, 200))
+
+
+class FakeRelease(Artifact):
+    """A release that stands in no folder."""
+
+    sha256 = "0123456789ab"  # type: ignore[assignment]  # of what is in no file
+
+
+def release(null_logit: float = 0.0, threshold: bool = True) -> Artifact:
+    cut = {"sensitivity_95": {"value": 0.06, "sensitivity": 0.95, "specificity": 0.4}}
+    told = {
+        "schema_version": 1,
+        "name": "small",
+        "version": "0.2.0",
+        "purpose": "tests",
+        "question": "Is it melanoma?",
+        "input": {"size": 112, "geometry": "squash", "resample": "bilinear"},
+        "calibration": {"slope": 0.5, "intercept": -1.0, "null_logit": null_logit},
+        "fold": {"data": "d", "n": 9, "prevalence": 0.1, "logit_sd": 0.4},
+        "thresholds": cut if threshold else {},
+        "files": {},
+        "licence": "none",
+    }
+    return FakeRelease(Path("nowhere"), Manifest.model_validate(told))
+
+
+RAW = math.log(0.75 / 0.15)
+"""Log-odds of Yes in TOP."""
+
+
+def test_a_release_asks_its_own_question_about_its_own_view_and_calibrates() -> None:
+    engine = FakeEngine(TOP)
+    answer = judge(Verdicts(engine, 1, release(null_logit=RAW)), encode(drawn()))
+    assert (answer.status, answer.answer) == ("ok", "Yes")
+    assert answer.p_yes == pytest.approx(0.75 / 0.9), "raw values stay raw"
+    assert answer.logit == pytest.approx(-1.0)
+    assert answer.melanoma == pytest.approx(1 / (1 + math.e))
+    assert (answer.prevalence, answer.logit_sd) == (0.1, 0.4)
+    assert (answer.threshold_95, answer.specificity_95) == (0.06, 0.4)
+    assert answer.model is not None
+    assert (answer.model.name, answer.model.version, answer.model.sha256) == ("small", "0.2.0", "0123456789ab")
+    assert {question for _, question, _ in engine.asked} == {"Is it melanoma?"}
+    for sent, _, _ in engine.asked:
+        with Image.open(io.BytesIO(sent)) as picture:
+            assert (picture.format, picture.size) == ("PNG", (112, 112))
+
+
+def test_the_engine_is_asked_about_nothing_once() -> None:
+    engine = FakeEngine(TOP)
+
+    async def run() -> None:
+        core = Verdicts(engine, 1, release(null_logit=RAW))
+        for _ in range(3):
+            assert (await core.judge(encode(drawn()), Deadline.after(PATIENT_S))).status == "ok"
+        await core.close()
+
+    asyncio.run(run())
+    assert len(engine.asked) == 4
+
+
+@pytest.mark.parametrize("null_logit", [RAW - 0.5, RAW + 0.5, -5.0])
+def test_another_model_under_the_same_name_is_not_called_calibrated(null_logit: float) -> None:
+    """The base without its adapter, say: its Yes means something else, and a wrong "low" can kill."""
+    answer = judge(Verdicts(FakeEngine(TOP), 1, release(null_logit)), encode(drawn()))
+    assert (answer.status, answer.reason) == ("invalid", "other_model")
+    assert (answer.melanoma, answer.answer, answer.p_yes) == (None, None, None)
+
+
+def test_after_a_failure_the_engine_has_to_prove_itself_again() -> None:
+    engine = FakeEngine(TOP)
+
+    async def run() -> list[VerdictResponse]:
+        core = Verdicts(engine, 1, release(null_logit=RAW))
+        answers = [await core.judge(encode(drawn()), Deadline.after(PATIENT_S))]
+        engine.outcome = EngineFailure("unavailable", "connection")
+        answers.append(await core.judge(encode(drawn()), Deadline.after(PATIENT_S)))
+        engine.outcome = [("Yes", math.log(0.01)), ("No", math.log(0.9))]  # somebody started another model
+        answers.append(await core.judge(encode(drawn()), Deadline.after(PATIENT_S)))
+        engine.outcome = TOP
+        answers.append(await core.judge(encode(drawn()), Deadline.after(PATIENT_S)))
+        await core.close()
+        return answers
+
+    assert [answer.reason for answer in asyncio.run(run())] == [None, "connection", "other_model", None]
+
+
+def test_what_was_hardly_an_answer_is_no_risk() -> None:
+    mostly_other = [("The", math.log(0.8)), ("Yes", math.log(0.1)), ("No", math.log(0.01))]
+    engine = FakeEngine(TOP)
+
+    async def run() -> VerdictResponse:
+        core = Verdicts(engine, 1, release(null_logit=RAW))
+        await core.judge(encode(drawn()), Deadline.after(PATIENT_S))
+        engine.outcome = mostly_other
+        answer = await core.judge(encode(drawn()), Deadline.after(PATIENT_S))
+        await core.close()
+        return answer
+
+    answer = asyncio.run(run())
+    assert (answer.status, answer.answer, answer.melanoma, answer.prevalence) == ("ok", "Unsure", None, None)
+
+
+def test_a_release_without_a_threshold_has_none() -> None:
+    answer = judge(Verdicts(FakeEngine(TOP), 1, release(RAW, threshold=False)), encode(drawn()))
+    assert (answer.status, answer.threshold_95) == ("ok", None)
+
+
+def test_operators_see_the_engines_state() -> None:
+    def up() -> float | None:
+        return REGISTRY.get_sample_value("melalog_vlm_engine_up")
+
+    def failures() -> float:
+        return REGISTRY.get_sample_value("melalog_vlm_engine_answers_total", {"outcome": "model_not_found"}) or 0.0
+
+    before = failures()
+    judge(Verdicts(FakeEngine(EngineFailure("unavailable", "model_not_found")), 1), encode(drawn()))
+    assert (up(), failures() - before) == (0.0, 1.0)
+    judge(Verdicts(FakeEngine(TOP), 1), encode(drawn()))
+    assert (up(), failures() - before) == (1.0, 1.0)

@@ -1,42 +1,19 @@
-"""The vision-language engine behind a port, and the adapter to any OpenAI-compatible server (vLLM first)."""
+"""The adapter to any OpenAI-compatible server: vLLM up to 0.10.2 for Llama 3.2 Vision, newer ones for newer models."""
 
 import asyncio
 import base64
-from typing import Protocol
 
 import httpx2
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from services.contracts import Status
+from services.vlm.engine.port import EngineFailure
 
 TOP_LOGPROBS = 20
 """vLLM answers 400 to more."""
 MAX_ANSWER_BYTES = 1_000_000
+PNG = b"\x89PNG"
 KEEP_ALIVE_S = 3.0
 """Shorter than the 5 s after which vLLM's server closes an idle connection, or the next request would run into that."""
-
-
-class EngineFailure(Exception):  # noqa: N818
-    """The engine gave no usable answer. `reason` is a fixed word; upstream text goes nowhere."""
-
-    def __init__(self, status: Status, reason: str) -> None:
-        super().__init__(reason)
-        self.status: Status = status
-        self.reason = reason
-
-
-class VisionEngine(Protocol):
-    """Answers a question about a picture with the raw distribution of its first token."""
-
-    model: str
-
-    async def first_token(self, jpeg: bytes, question: str, within_s: float) -> list[tuple[str, float]]:
-        """(token, raw logprob) pairs of the most likely first tokens. Raises EngineFailure."""
-        ...
-
-    async def close(self) -> None:
-        """Let go of connections."""
-        ...
 
 
 class _Alternative(BaseModel):
@@ -66,23 +43,24 @@ class _Completion(BaseModel):
 
 
 class OpenAIEngine:
-    """`/v1/chat/completions` with `logprobs`: vLLM up to 0.10.2 for Llama 3.2 Vision, newer ones for newer models."""
+    """`/v1/chat/completions` with `logprobs`. An adapter that the server loaded at run time is chosen by its name."""
 
     def __init__(self, base_url: str, model: str, max_in_flight: int = 32) -> None:
         self.model = model
         limits = httpx2.Limits(max_connections=max_in_flight, keepalive_expiry=KEEP_ALIVE_S)
         self._http = httpx2.AsyncClient(base_url=base_url.rstrip("/"), limits=limits, trust_env=False)
 
-    async def first_token(self, jpeg: bytes, question: str, within_s: float) -> list[tuple[str, float]]:
+    async def first_token(self, picture: bytes, question: str, within_s: float) -> list[tuple[str, float]]:
         """Ask for one token. The engine is only ever sent bytes that we encoded, never a URL to fetch."""
-        picture = "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()
+        kind = "png" if picture.startswith(PNG) else "jpeg"
+        url = f"data:image/{kind};base64," + base64.b64encode(picture).decode()
         request = {
             "model": self.model,
             "messages": [
                 {
                     "role": "user",
                     "content": [
-                        {"type": "image_url", "image_url": {"url": picture}},
+                        {"type": "image_url", "image_url": {"url": url}},
                         {"type": "text", "text": question},
                     ],
                 }

@@ -7,7 +7,8 @@ import time
 import pytest
 
 from models.vlm.scoring import UnusableDistribution, score
-from services.vlm.engine import EngineFailure, OpenAIEngine
+from services.vlm.engine.openai_server import OpenAIEngine
+from services.vlm.engine.port import EngineFailure
 from tests.fakes import openai_server as fake
 from tests.fakes.openai_server import Behaviour, OpenAIServer
 
@@ -50,6 +51,18 @@ def test_what_is_sent() -> None:
         {"type": "text", "text": "Yes or No?"},
     ]
     assert "http" not in json.dumps(request.body)
+
+
+@pytest.mark.parametrize(("data", "kind"), [(JPEG, "jpeg"), (b"\x89PNG\r\n\x1a\n", "png")])
+def test_a_picture_goes_as_what_it_is(data: bytes, kind: str) -> None:
+    async def run(engine: OpenAIEngine) -> None:
+        await engine.first_token(data, "?", PATIENT_S)
+        await engine.close()
+
+    with OpenAIServer(fake.verdict(TOP)) as server:
+        asyncio.run(run(OpenAIEngine(server.base_url, "m")))
+    url = server.requests[0].body["messages"][0]["content"][0]["image_url"]["url"]
+    assert url == f"data:image/{kind};base64," + base64.b64encode(data).decode()
 
 
 @pytest.mark.parametrize("slashes", ["", "/", "//"])

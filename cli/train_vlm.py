@@ -1,0 +1,51 @@
+"""`melalog train vlm`: from the data folder to an adapter with a card."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+CONFIG = Path(__file__).parents[1] / "models" / "vlm" / "configs" / "llama-3.2-11b.yaml"
+
+
+def vlm(
+    out: Annotated[Path, typer.Option(help="Folder for checkpoints; a killed run goes on from there.")],
+    data: Annotated[
+        Path, typer.Option(envvar="MELALOG_DATA_DIR", help="Folder with ham10000/ and isic2017/.", exists=True)
+    ],
+    config: Annotated[
+        Path, typer.Option(help="YAML of models.vlm.finetune.config.FinetuneConfig.", exists=True)
+    ] = CONFIG,
+    base: Annotated[str | None, typer.Option(help="Base instead of the plan's: a folder or a hub name.")] = None,
+) -> None:
+    """Fine-tune Llama 3.2 Vision to answer Yes or No: on one device, or on many under `accelerate launch`."""
+    try:
+        from models.vlm.errors import VlmError
+        from models.vlm.finetune import data as tables
+        from models.vlm.finetune.config import FinetuneConfig
+        from models.vlm.finetune.trainer import Trainer
+    except ImportError as error:
+        raise typer.BadParameter(
+            f"{error.name} is not installed here: run this from the environment `make .venv/installed` makes"
+        ) from None
+    first = os.environ.get("RANK", "0") == "0"
+    try:
+        settings = FinetuneConfig.load(config)
+        if base:
+            settings = settings.model_copy(update={"base": base})
+        folds = tables.make_folds(settings, data)
+        if first:
+            typer.echo(f"{len(folds.train)} pictures to learn from, {len(folds.held)} to choose the epoch on")
+        trainer = Trainer(settings, folds, out)
+    except (FileNotFoundError, ValueError, VlmError) as error:  # each says what to do; pydantic names a wrong key
+        raise typer.BadParameter(str(error)) from None
+    try:
+        trainer.run(lambda epoch, loss, auc: typer.echo(f"epoch {epoch}: loss {loss:.4f}, AUC {auc:.3f}"))
+    except (FloatingPointError, VlmError) as error:
+        raise typer.BadParameter(str(error)) from None
+    trainer.accelerator.end_training()
+    if first:
+        typer.echo(f"written to {out}: see MODEL_CARD.md there")
+        if settings.lora is None:
+            typer.echo(f"next: melalog export fsdp {out / 'best'} FOLDER --base {settings.base}")

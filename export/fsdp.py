@@ -1,0 +1,107 @@
+"""A sharded checkpoint of full fine-tuning as one folder that engines load."""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.distributed.checkpoint import state_dict_loader
+from torch.distributed.checkpoint.filesystem import FileSystemReader
+from torch.distributed.checkpoint.metadata import TensorStorageMetadata
+from transformers import GenerationConfig, MllamaForConditionalGeneration
+
+from export.vlm_layout import write_layout
+from models.vlm.errors import CheckpointError
+from models.vlm.finetune import base as bases
+from models.vlm.finetune.checkpoint import quiet
+
+WRAPPERS = ("_fsdp_wrapped_module.", "_checkpoint_wrapped_module.", "_orig_mod.", "module.")
+RENAMED = (
+    ("language_model.model.", "model.language_model."),
+    ("language_model.lm_head.", "lm_head."),
+    ("vision_model.", "model.vision_model."),
+    ("multi_modal_projector.", "model.multi_modal_projector."),
+)
+"""Names in transformers 4, under which llama-cookbook trains, and in 5."""
+SHOWN = 8
+
+
+def consolidate(checkpoint: Path, base: str, out: Path, revision: str | None = None) -> Path:
+    """Write `out`: the weights of `checkpoint`, with processor and precision of `base`, in the layout engines read.
+
+    Reads what `torch.distributed.checkpoint` wrote (our trainer's `best` and `last`, accelerate's, llama-cookbook's) in
+    one process, whatever number wrote it. Every weight of the base's configuration must be there, in its shape; else
+    CheckpointError. Its index is a pickle: give it your own checkpoints only.
+    """
+    if out.exists():
+        raise CheckpointError(f"{out} exists already: choose another folder, or remove it")
+    if not (checkpoint / ".metadata").is_file():
+        raise CheckpointError(f"{checkpoint} is no sharded checkpoint (no .metadata): give the folder that holds it")
+    folder = bases.locate(base, revision, only_config=True)
+    config = bases.read_config(folder)
+    with torch.device("meta"):
+        model: Any = MllamaForConditionalGeneration(config)
+    stored = _stored(checkpoint)
+    names = _match(stored, model.state_dict(), checkpoint)
+    state = {key: torch.empty(stored[key].size, dtype=stored[key].properties.dtype) for key in names.values()}
+    with quiet():
+        state_dict_loader.load(state, storage_reader=FileSystemReader(checkpoint), no_dist=True)
+    model.load_state_dict({name: state[key] for name, key in names.items()}, assign=True)
+    if (folder / "generation_config.json").is_file():
+        model.generation_config = GenerationConfig.from_pretrained(folder)
+    precision = str(getattr(config, "dtype", None) or torch.float32).removeprefix("torch.")
+    fresh = out.with_name(out.name + ".new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    write_layout(model, bases.load_processor(folder, config), fresh, precision)
+    fresh.rename(out)
+    return out
+
+
+def _stored(checkpoint: Path) -> dict[str, TensorStorageMetadata]:
+    """Every weight in the checkpoint, the optimiser's left out."""
+    entries = FileSystemReader(checkpoint).read_metadata().state_dict_metadata
+    found = {
+        key: entry
+        for key, entry in entries.items()
+        if isinstance(entry, TensorStorageMetadata) and not key.startswith(("optimizer.", "optim."))
+    }
+    if any(".lora_" in key for key in found):
+        raise CheckpointError(
+            f"{checkpoint} is a LoRA run, whose adapter needs no conversion: use the folder `adapter` beside it"
+        )
+    return found
+
+
+def _match(
+    stored: Mapping[str, TensorStorageMetadata], wanted: Mapping[str, torch.Tensor], checkpoint: Path
+) -> dict[str, str]:
+    """The stored key of every wanted name. Raises CheckpointError naming what is missing, unknown or misshapen."""
+    names, unknown = {}, []
+    for key in stored:
+        name = next((name for name in _candidates(key) if name in wanted), None)
+        if name is None:
+            unknown += [key] if not key.endswith("inv_freq") else []
+        else:
+            names[name] = key
+    faults = {
+        "missing": sorted(set(wanted) - set(names)),
+        "not in the base": sorted(unknown),
+        "of another shape": sorted(name for name, key in names.items() if stored[key].size != wanted[name].shape),
+    }
+    said = [f"{len(found)} {kind} ({', '.join(found[:SHOWN])})" for kind, found in faults.items() if found]
+    if said:
+        raise CheckpointError(
+            f"{checkpoint} does not fit the base: {'; '.join(said)}. Give the base that was trained, and a checkpoint "
+            "that was written to its end"
+        )
+    return names
+
+
+def _candidates(key: str) -> list[str]:
+    """What a stored key may be called in the model: wrappers gone, with and without the outer `model.`."""
+    for wrapper in WRAPPERS:
+        key = key.replace(wrapper, "")
+    plain = [key, key.removeprefix("model.")]
+    renamed = [new + name.removeprefix(old) for name in plain for old, new in RENAMED if name.startswith(old)]
+    return plain + renamed

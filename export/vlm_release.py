@@ -1,0 +1,122 @@
+"""What a merged vision-language model's Yes is worth: calibration and figures, measured on what will be served."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from models.classifier import metrics, table
+from models.classifier.artifact import sha256
+from models.classifier.labels import MALIGNANT, MELANOMA
+from models.vlm import calibration
+from models.vlm.artifact import MANIFEST, Artifact
+from models.vlm.preprocess import View, null_picture, prepare
+from models.vlm.scoring import Calibration, score
+
+Ask = Callable[[Sequence[Image.Image]], list[list[tuple[str, float]]]]
+"""Prepared pictures to (token, raw logprob) lists: an engine, a graph or transformers."""
+MERGED, CARD = "merged/", "MODEL_CARD.md"
+TURNS = 4
+SETS = (("ham10000", "test", (MELANOMA,)), ("isic2017", "test", (MELANOMA,)), ("pad_ufes_20", "train", MALIGNANT))
+"""(source, split, classes that count) a release is measured on; the last is photographs, where Yes is taken for any
+skin cancer."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A calibration and what was measured on the fold it was fitted on."""
+
+    calibration: Calibration
+    fold: dict[str, Any]
+    thresholds: dict[str, dict[str, float]]
+
+
+def read(rows: Sequence[table.Row], view: View) -> list[Image.Image]:
+    """Pictures of these rows as the engine is to see them."""
+    found = []
+    for row in rows:
+        with Image.open(row.path) as image:
+            found.append(prepare(ImageOps.exif_transpose(image).convert("RGB"), view))
+    return found
+
+
+def logits(ask: Ask, pictures: Sequence[Image.Image]) -> NDArray[np.float64]:
+    """Raw log-odds of Yes [N]. Raises ValueError when the model mostly says something else."""
+    found = [score(top).logit for top in ask(pictures)]
+    unanswered = sum(value is None for value in found)
+    if unanswered:
+        raise ValueError(f"{unanswered} of {len(found)} pictures were answered with neither Yes nor No")
+    return np.array(found, dtype=np.float64)
+
+
+def fit(ask: Ask, rows: Sequence[table.Row], view: View, data: str) -> Fitted:
+    """Calibrate on held-out rows, and measure how far turning a picture moves its logit."""
+    pictures = read(rows, view)
+    truth = np.array([row.label == MELANOMA for row in rows], dtype=np.float64)
+    null = float(logits(ask, [null_picture(view)])[0])
+    raw = logits(ask, pictures)
+    fitted = calibration.fit(raw, truth, null)
+    p = np.array([fitted.melanoma(value) for value in raw])
+    cut = metrics.threshold_at_sensitivity(truth, p)
+    turned = [raw]
+    for picture_set in (pictures, [ImageOps.mirror(picture) for picture in pictures]):
+        for turns in range(TURNS):
+            if picture_set is pictures and turns == 0:
+                continue
+            turned.append(logits(ask, [picture.rotate(90 * turns, expand=True) for picture in picture_set]))
+    spread = float(np.sqrt(np.var(np.stack(turned), axis=0, ddof=1).mean()))
+    return Fitted(
+        calibration=fitted,
+        fold={"data": data, "n": len(rows), "prevalence": float(truth.mean()), "logit_sd": fitted.slope * spread},
+        thresholds={
+            "sensitivity_95": {
+                "value": cut,
+                "sensitivity": float((p[truth == 1] >= cut).mean()),
+                "specificity": float((p[truth == 0] < cut).mean()),
+            }
+        },
+    )
+
+
+def measure(ask: Ask, fitted: Calibration, view: View, data_dir: Path) -> dict[str, dict[str, Any]]:
+    """Figures with intervals on pictures that nothing was chosen on."""
+    figures: dict[str, dict[str, Any]] = {}
+    for source, split, positives in SETS:
+        rows = [row for row in table.read(data_dir, source) if row.split == split]
+        p = np.array([fitted.melanoma(value) for value in logits(ask, read(rows, view))])
+        truth = np.array([row.label in positives for row in rows], dtype=np.float64)
+        endpoint = "melanoma" if positives == (MELANOMA,) else "malignant"
+        for name, metric in metrics.METRICS.items():
+            value, interval = metrics.bootstrap(metric, truth, p, [row.group for row in rows])
+            figures[f"{source}_{split}_{endpoint}_{name}"] = {
+                "value": value,
+                "interval": interval,
+                "data": f"{source} {split}",
+                "n": len(rows),
+            }
+    return figures
+
+
+def write_manifest(folder: Path, told: dict[str, Any], fitted: Fitted, metrics_: dict[str, dict[str, Any]]) -> Artifact:
+    """manifest.json over every file already in the folder; loads what it wrote. Raises ArtifactError."""
+    written = sorted(path for path in folder.rglob("*") if path.is_file())
+    digests = {path.relative_to(folder).as_posix(): sha256(path) for path in written}
+    for name in (MANIFEST, CARD):
+        digests.pop(name, None)
+    manifest = {
+        "schema_version": 1,
+        **told,
+        "calibration": fitted.calibration.model_dump(),
+        "fold": fitted.fold,
+        "thresholds": fitted.thresholds,
+        "metrics": metrics_,
+        "files": {name: digest for name, digest in digests.items() if not name.startswith(MERGED)},
+        "engine_files": {name: digest for name, digest in digests.items() if name.startswith(MERGED)},
+    }
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
+    return Artifact.load(folder)

@@ -1,0 +1,1 @@
+"""What answers about a picture: a server of its own, or a small model in this process."""
