@@ -52,6 +52,9 @@ lock: $(SERVE)/installed ## resolve the locks in requirements/ again
 	@for role in $(ROLES); do extra=$$role; echo "locking $$role"; \
 	  $(SERVE)/bin/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-emit-find-links \
 	    --custom-compile-command "make lock" --extra $$extra pyproject.toml -o requirements/$$role.txt || exit 1; done
+	@cd services/vlm/engine/vllm && for lock in requirements upgrade; do echo "locking the engine's $$lock"; \
+	  $(CURDIR)/$(SERVE)/bin/uv pip compile -q --generate-hashes --python-version 3.12 --python-platform x86_64-manylinux_2_28 \
+	    --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $$lock.in -o $$lock.txt || exit 1; done
 
 screenshot: ## README's picture of the page (needs Node, Chromium and `make serve` in another shell)
 	@test -n "$(PICTURE)" || { echo "name one: make screenshot PICTURE=lesion.jpg"; exit 1; }

@@ -198,7 +198,7 @@ def _start(line: list[str], environment: dict[str, str]) -> processes.Child:
         text=True,
         errors="replace",
         start_new_session=True,
-        preexec_fn=processes._die_with_parent,  # noqa: SLF001
+        preexec_fn=processes.die_with_parent,
     )
     child.mark = mark
     assert child.stdout is not None  # noqa: S101

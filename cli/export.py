@@ -29,6 +29,7 @@ def vlm(
     name: Annotated[str, typer.Option(help="The release's name.")] = "melalog-vlm",
     version: Annotated[str, typer.Option(help="The release's version.")] = "0.1.0",
     purpose: Annotated[str, typer.Option(help="What it is for, as the card and GET /v1/models say.")] = "",
+    made: Annotated[str, typer.Option(help="How it was made, as the card says.")] = "",
 ) -> None:
     """Merge a LoRA adapter into its base, check the result, calibrate and measure it.
 
@@ -49,6 +50,7 @@ def vlm(
         name=name,
         version=version,
         purpose=purpose or (DEMONSTRATION if embedded else "Answers beside the classifier, calibrated."),
+        made=made,
         dtype=dtype,
         embedded=embedded,
     )

@@ -56,7 +56,7 @@ def environment(settings: Settings, name: str) -> dict[str, str]:
     return {**os.environ, **chosen, "BENTOML_HOME": str(home), "BENTOML_DO_NOT_TRACK": "True", "PYTHONUNBUFFERED": "1"}
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """Linux: have the kernel end the child even if this process is killed outright."""
     if _LIBC is not None:
         _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
@@ -84,7 +84,7 @@ def start(service: Service, settings: Settings, output: IO[str] | int = subproce
         text=True,
         errors="replace",
         start_new_session=True,
-        preexec_fn=_die_with_parent,
+        preexec_fn=die_with_parent,
     )  # fmt: skip
     child.mark = mark
     return child

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from peft import PeftModel
 from PIL import Image
 from transformers import AutoProcessor
 
@@ -20,6 +19,7 @@ from models.vlm.adapter import check_adapter
 from models.vlm.artifact import MODEL_FILE, Artifact
 from models.vlm.finetune.config import QUESTION, FinetuneConfig
 from models.vlm.finetune.data import make_folds
+from models.vlm.finetune.lora import attach
 from models.vlm.predict import answer_logprobs, log_odds
 from models.vlm.preprocess import LLAMA, View, null_picture, prepare
 
@@ -44,6 +44,7 @@ class Plan:
     name: str
     version: str
     purpose: str
+    made: str = ""
     dtype: str = "bfloat16"
     embedded: bool = False
 
@@ -64,7 +65,7 @@ def load(folder: Path, adapter: Path | None = None) -> tuple[Any, Any]:
     model = pretrained.load(folder, dtype=torch.float32)
     if adapter is not None:
         check_adapter(adapter, folder, language_only=False)  # merged, the vision tower's part is not lost
-        model = PeftModel.from_pretrained(model, adapter)
+        model = attach(model, adapter)
     return model.eval(), AutoProcessor.from_pretrained(folder, local_files_only=True)
 
 
@@ -133,7 +134,7 @@ def _told(plan: Plan, question: str, view: View) -> dict[str, Any]:
         "name": plan.name,
         "version": plan.version,
         "purpose": plan.purpose,
-        "made": f"Base {Path(named).name}, then a LoRA adapter, merged in {plan.dtype}.",
+        "made": plan.made or f"Base {Path(named).name}, then a LoRA adapter, merged in {plan.dtype}.",
         "question": question,
         "input": view.model_dump(),
         "licence": LICENCE,

@@ -37,7 +37,8 @@ answer to a grey picture. Threshold for 95 % sensitivity on the calibration fold
 
 ## Limits
 
-- On smartphone photographs (PAD-UFES-20) Yes is compared with any skin cancer; see the table before trusting it there.
+- It learned from dermoscopy. On smartphone photographs (PAD-UFES-20, Yes compared with any skin cancer) its AUC is
+  {photographs:.2f}, and one half is chance. Melalog gives it no weight there.
 - HAM10000 comes from two clinics, mostly fair skin; nothing is known of darker skin. More than half of the benign
   lesions there were not proven by histology.
 - It answers this one question. Other questions get an answer too, and nobody has measured what that is worth.
@@ -65,6 +66,7 @@ def write(folder: Path) -> None:
         licence=_wrapped(told.licence, "**Terms.** "),
         measured=f"the exported file {MODEL_FILE}" if MODEL_FILE in told.files else "the merged checkpoint",
         figures="\n".join(lines),
+        photographs=told.metrics["pad_ufes_20_train_malignant_auc"].value,
         slope=told.calibration.slope,
         intercept=told.calibration.intercept,
         null=told.calibration.null_logit,

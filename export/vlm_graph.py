@@ -31,6 +31,9 @@ class Prefill(nn.Module):
     makes it causal, as if patches were words to come.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, model: Any, processor: Any) -> None:
         """`model`: MllamaForConditionalGeneration of one tile; `processor`: its own."""
         super().__init__()

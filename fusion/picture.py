@@ -61,8 +61,11 @@ def _shift(p: float, prevalence: float, modality: Modality) -> float:
 
 
 def evaluate(classifier: ImageEvidence | None, vlm: ImageEvidence | None, modality: Modality) -> PictureEvidence:
-    """Weigh the picture; without a model it says nothing, and that is uncertain."""
-    chosen = classifier or vlm
+    """Weigh the picture; without a model it says nothing, and that is uncertain.
+
+    A vlm alone says nothing about a photograph: the released one was measured there at worse than chance (its card).
+    """
+    chosen = classifier or (vlm if modality == "dermoscopy" else None)
     if chosen is None:
         return PictureEvidence(0.0, 0.0, SD_UNKNOWN)
     sd = SD_UNKNOWN

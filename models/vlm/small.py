@@ -100,8 +100,9 @@ def vision_config() -> MllamaVisionConfig:
 
 def config(tokens: PreTrainedTokenizerFast) -> MllamaConfig:
     """Four text layers, two of which look at the picture."""
+    image: Any = tokens.convert_tokens_to_ids(IMAGE)
     text = MllamaTextConfig(
-        vocab_size=tokens.convert_tokens_to_ids(IMAGE),
+        vocab_size=image,
         hidden_size=TEXT_WIDTH,
         intermediate_size=3 * TEXT_WIDTH,
         num_hidden_layers=4,
@@ -113,13 +114,14 @@ def config(tokens: PreTrainedTokenizerFast) -> MllamaConfig:
         eos_token_id=tokens.eos_token_id,
         pad_token_id=tokens.pad_token_id,
     )
-    return MllamaConfig(
-        vision_config=vision_config(), text_config=text, image_token_index=tokens.convert_tokens_to_ids(IMAGE)
-    )
+    return MllamaConfig(vision_config=vision_config(), text_config=text, image_token_index=image)
 
 
-def build(tokens: PreTrainedTokenizerFast, attention: str = "sdpa") -> MllamaForConditionalGeneration:
-    """Random weights. The cross-attention gates start open: closed ones keep a small model from ever looking."""
+def build(tokens: PreTrainedTokenizerFast, attention: str = "sdpa") -> Any:
+    """MllamaForConditionalGeneration with random weights.
+
+    The cross-attention gates start open: closed ones keep a small model from ever looking.
+    """
     chosen = config(tokens)
     chosen._attn_implementation = attention  # noqa: SLF001
     model: Any = MllamaForConditionalGeneration(chosen)

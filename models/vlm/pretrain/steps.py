@@ -8,7 +8,7 @@ import torch
 import yaml
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
-from transformers import MllamaForConditionalGeneration, MllamaProcessor
+from transformers import MllamaProcessor
 
 from models.classifier import pictures, table
 from models.classifier.augment import augment
@@ -69,9 +69,7 @@ def teach_tower(lesson: Lesson, folder: Path) -> vision.Student:
     return taught  # type: ignore[no-any-return]
 
 
-def teach_answers(
-    lesson: Lesson, tower: nn.Module, processor: MllamaProcessor, folder: Path
-) -> MllamaForConditionalGeneration:
+def teach_answers(lesson: Lesson, tower: nn.Module, processor: MllamaProcessor, folder: Path) -> nn.Module:
     """Second step, from the tower of the first. Returns the averaged model."""
     torch.manual_seed(lesson.config.language.seed)
     model = small.build(processor.tokenizer, "eager")
