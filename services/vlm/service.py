@@ -4,23 +4,19 @@ import bentoml
 import structlog
 from starlette.requests import Request
 
-from models.classifier.artifact import ArtifactError
-from models.vlm.artifact import RELEASED, STORE_NAME, Artifact
 from services.common import app as common
 from services.common import body, problems, telemetry
 from services.common.cores import usable_cores
 from services.common.deadline import Deadline
-from services.common.location import artifact_folder
 from services.common.serving import options
 from services.common.settings import load
 from services.contracts import VerdictResponse
-from services.vlm.engine.embedded import EmbeddedEngine
-from services.vlm.engine.openai_server import OpenAIEngine
-from services.vlm.engine.port import VisionEngine
+from services.vlm import choice
 from services.vlm.verdict import Verdicts
 
 telemetry.configure("vlm")
 settings = load()
+release = choice.release(settings)
 app = common.create("Melalog vlm", "Yes or No about one picture of a skin lesion, with token logprobs.")
 
 
@@ -46,39 +42,15 @@ async def model() -> dict[str, object]:
     return {"engine": settings.vlm_engine, **told, **calibrated, "purpose": manifest.purpose, "metrics": metrics}
 
 
-def _release() -> Artifact | None:
-    """What the answers are calibrated with. An engine elsewhere has no release unless it is named."""
-    if settings.vlm_engine == "none" or (settings.vlm_engine == "openai" and not settings.vlm_artifact):
-        return None
-    artifact = Artifact.load(artifact_folder(settings.vlm_artifact, RELEASED, STORE_NAME))
-    if settings.vlm_engine == "embedded":
-        artifact.require_graph()
-    return artifact
-
-
-def _engine() -> VisionEngine | None:
-    if settings.vlm_engine == "openai":
-        return OpenAIEngine(settings.vlm_base_url, settings.vlm_model)
-    return EmbeddedEngine(release, threads) if release is not None else None
-
-
-if settings.vlm_engine == "openai" and not settings.vlm_base_url:
-    raise SystemExit("MELALOG_VLM_ENGINE=openai needs MELALOG_VLM_BASE_URL, for example http://127.0.0.1:8100/v1")
-threads = settings.threads or usable_cores()
-try:
-    # At import, so that the process ends with these words: a worker that fails later is started again for ever.
-    release = _release()
-except ArtifactError as error:
-    raise SystemExit(f"the vlm cannot start: {error}") from None
-
-
 @bentoml.service(**options("vlm"))
 @bentoml.asgi_app(common.Edge(app, settings.max_body_bytes))
 class VlmService:
     """Ready whether or not its engine answers: the engine's state is a finding's status, not a probe's."""
 
     def __init__(self) -> None:
-        self.core = app.state.verdicts = Verdicts(_engine(), decoders=threads, release=release)
+        threads = settings.threads or usable_cores()
+        engine = choice.engine(settings, release, threads)
+        self.core = app.state.verdicts = Verdicts(engine, decoders=threads, release=release)
         digest = release.sha256 if release else None
         structlog.get_logger().info("engine chosen", engine=settings.vlm_engine, sha256=digest, threads=threads)
 

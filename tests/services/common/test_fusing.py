@@ -52,7 +52,14 @@ def test_a_finding_that_is_not_ok_does_not_count(status: Status) -> None:
 
 def test_findings_count() -> None:
     assert risk(FuseRequest(classifier=SEEN)) > risk(NOTHING)
-    assert risk(FuseRequest(vlm=SAID)) > risk(NOTHING)
+    assert risk(FuseRequest(vlm=SAID, modality="dermoscopy")) > risk(
+        NOTHING.model_copy(update={"modality": "dermoscopy"})
+    )
+
+
+def test_a_vlm_alone_says_nothing_about_a_photograph() -> None:
+    """The released one was measured there at worse than chance."""
+    assert risk(FuseRequest(vlm=SAID, modality="photograph")) == risk(NOTHING)
 
 
 @pytest.mark.parametrize("missing", ["melanoma", "prevalence"])

@@ -11,10 +11,12 @@ import httpx2
 import pytest
 from structlog.testing import capture_logs
 
+from models.vlm.artifact import RELEASED
 from services.common.app import Edge
 from services.common.settings import Settings
-from services.vlm import verdict
-from services.vlm.engine import OpenAIEngine, VisionEngine
+from services.vlm import choice, verdict
+from services.vlm.engine.openai_server import OpenAIEngine
+from services.vlm.engine.port import VisionEngine
 from services.vlm.verdict import Verdicts
 from tests.fakes import openai_server as fake
 from tests.fakes.openai_server import OpenAIServer
@@ -182,33 +184,77 @@ def test_other_paths_and_methods(service: ModuleType, method: str, path: str, st
     problem(call(service, None, b"", method, path), status)
 
 
-def test_the_model_is_named(service: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service, "settings", Settings(vlm_engine="none"))
-    assert call(service, None, b"", "GET", "/v1/model").json() == {"engine": "none", "name": None}
-    monkeypatch.setattr(service, "settings", Settings(vlm_engine="openai", vlm_model="melalog-11b"))
-    assert call(service, None, b"", "GET", "/v1/model").json() == {"engine": "openai", "name": "melalog-11b"}
+def configured(service: ModuleType, monkeypatch: pytest.MonkeyPatch, **chosen: str) -> None:
+    settings = Settings.model_validate({f"vlm_{key}": value for key, value in chosen.items()})
+    monkeypatch.setattr(service, "settings", settings)
+    monkeypatch.setattr(service, "release", choice.release(settings))
+
+
+def test_the_model_is_named(service: ModuleType) -> None:
+    assert call(service, None, b"", "GET", "/v1/model").json()["name"] is None
+    told = call(service, OpenAIEngine("http://127.0.0.1:9/v1", "melalog-11b"), b"", "GET", "/v1/model").json()
+    assert (told["name"], told["version"], told["calibrated"]) == ("melalog-11b", "unreported", False)
 
 
 def test_the_bento_is_ready_without_an_engine(service: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service, "settings", Settings(vlm_engine="none"))
+    configured(service, monkeypatch, engine="none")
     bento = service.VlmService.inner()
     assert bento.core is service.app.state.verdicts
-    assert bento.core.engine is None
+    assert (bento.core.engine, bento.core.release) == (None, None)
     asyncio.run(bento.close())
 
 
 def test_the_bento_takes_its_engine_from_the_settings(service: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    chosen = Settings(vlm_engine="openai", vlm_base_url="http://127.0.0.1:9/v1", vlm_model="melalog-11b")
-    monkeypatch.setattr(service, "settings", chosen)
+    configured(service, monkeypatch, engine="openai", base_url="http://127.0.0.1:9/v1", model="melalog-11b")
     bento = service.VlmService.inner()
     assert bento.core.engine.model == "melalog-11b"
+    assert bento.core.release is None, "nothing says what its Yes is worth"
     asyncio.run(bento.close())
 
 
-@pytest.mark.parametrize(("engine", "missing"), [("openai", "MELALOG_VLM_BASE_URL"), ("embedded", "no embedded model")])
-def test_an_engine_that_cannot_be_had_stops_the_process_and_says_why(
-    service: ModuleType, monkeypatch: pytest.MonkeyPatch, engine: str, missing: str
+def test_an_engine_elsewhere_is_calibrated_by_the_release_that_is_named(
+    service: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service, "settings", Settings.model_validate({"vlm_engine": engine}))
-    with pytest.raises(SystemExit, match=missing):
-        service._check_engine()  # noqa: SLF001  (it runs at import, which happens once)
+    configured(service, monkeypatch, engine="openai", base_url="http://127.0.0.1:9/v1", artifact=str(RELEASED))
+    bento = service.VlmService.inner()
+    assert isinstance(bento.core.engine, OpenAIEngine)
+    assert bento.core.release.manifest.question
+    asyncio.run(bento.close())
+
+
+@pytest.mark.parametrize(
+    ("chosen", "said"),
+    [
+        ({"engine": "openai"}, "MELALOG_VLM_BASE_URL"),
+        ({"engine": "embedded", "artifact": "/nowhere"}, "no vision-language model is released there"),
+        ({"engine": "openai", "base_url": "http://127.0.0.1:9/v1", "artifact": "/nowhere"}, "released there"),
+    ],
+)
+def test_an_engine_that_cannot_be_had_stops_the_process_and_says_why(chosen: dict[str, str], said: str) -> None:
+    settings = Settings.model_validate({f"vlm_{key}": value for key, value in chosen.items()})
+    with pytest.raises(SystemExit, match=said):
+        choice.release(settings)
+
+
+def test_the_released_model_answers_over_http_and_says_what_it_is(
+    service: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configured(service, monkeypatch, engine="embedded")
+    bento = service.VlmService.inner()
+    engine, release = bento.core.engine, bento.core.release
+
+    async def run() -> tuple[dict[str, Any], dict[str, Any]]:
+        transport = httpx2.ASGITransport(app=Edge(service.app, CAP))
+        async with httpx2.AsyncClient(transport=transport, base_url="http://vlm") as client:
+            found = (await client.post("/v1/verdict", content=picture())).json()
+            told = (await client.get("/v1/model")).json()
+        await bento.close()
+        return found, told
+
+    found, told = asyncio.run(run())
+    assert found["status"] == "ok"
+    assert found["model"] == {"name": engine.model, "version": release.manifest.version, "sha256": release.sha256}
+    assert found["melanoma"] == pytest.approx(1 / (1 + math.exp(-found["logit"])))
+    assert (told["engine"], told["calibrated"]) == ("embedded", True)
+    assert "demonstration" in told["purpose"]
+    assert told["metrics"]["ham10000_test_melanoma_auc"]["n"] == 1501

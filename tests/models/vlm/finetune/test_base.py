@@ -73,7 +73,10 @@ def test_weights_are_not_fetched_when_only_the_configuration_is_asked_for(
 
 
 @pytest.mark.parametrize("name", ["./nowhere", "runs/vlm/base", "nowhere"])
-def test_a_folder_that_is_not_there_is_not_looked_for_on_the_hub(name: str) -> None:
+def test_a_folder_that_is_not_there_is_not_looked_for_on_the_hub(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(BaseMissingError, match=r"no folder with a config\.json"):
         bases.locate(name)
 
