@@ -52,9 +52,7 @@ def test_a_finding_that_is_not_ok_does_not_count(status: Status) -> None:
 
 def test_findings_count() -> None:
     assert risk(FuseRequest(classifier=SEEN)) > risk(NOTHING)
-    assert risk(FuseRequest(vlm=SAID, modality="dermoscopy")) > risk(
-        NOTHING.model_copy(update={"modality": "dermoscopy"})
-    )
+    assert risk(FuseRequest(vlm=SAID, modality="dermoscopy")) > risk(FuseRequest(modality="dermoscopy"))
 
 
 def test_a_vlm_alone_says_nothing_about_a_photograph() -> None:
@@ -65,7 +63,8 @@ def test_a_vlm_alone_says_nothing_about_a_photograph() -> None:
 @pytest.mark.parametrize("missing", ["melanoma", "prevalence"])
 def test_an_uncalibrated_value_does_not_count(missing: str) -> None:
     """Seed mistake 3: raw Yes and No probabilities are no risk."""
-    assert risk(FuseRequest(vlm=SAID.model_copy(update={missing: None}))) == risk(NOTHING)
+    uncalibrated = FuseRequest(vlm=SAID.model_copy(update={missing: None}), modality="dermoscopy")
+    assert risk(uncalibrated) == risk(FuseRequest(modality="dermoscopy"))
     assert risk(FuseRequest(classifier=SEEN.model_copy(update={missing: None}))) == risk(NOTHING)
 
 
