@@ -6,18 +6,60 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.classifier.labels import ALIASES, CLASSES
+from models.classifier.labels import ALIASES, CLASSES, MALIGNANT, MELANOMA
+
+
+COARSE = {
+    "benign": tuple(index for index in range(len(CLASSES)) if index not in MALIGNANT),
+    "malignant": MALIGNANT,
+    "not_melanoma": tuple(index for index in range(len(CLASSES)) if index != MELANOMA),
+}
+"""Labels of sets that do not name the diagnosis, and the classes each of them leaves open."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """A labelled picture. Nothing of one `group` may stand on two sides of any split."""
+    """A labelled picture. Nothing of one `group` may stand on two sides of any split.
+
+    `dx`: one of CLASSES, or a key of COARSE. Empty strings and None: not known.
+    """
 
     path: Path
-    label: int
+    dx: str
     group: str
     split: str
     source: str
+    lesion: str = ""
+    patient: str = ""
+    age: float | None = None
+    sex: str = ""
+    site: str = ""
+    skin_type: str = ""
+
+    @property
+    def classes(self) -> tuple[int, ...]:
+        """Indices in CLASSES that the label allows: one where the diagnosis is known."""
+        return COARSE.get(self.dx) or (CLASSES.index(self.dx),)
+
+    @property
+    def label(self) -> int:
+        """Index of the diagnosis in CLASSES. Raises ValueError for a coarse label."""
+        return CLASSES.index(self.dx)
+
+    @property
+    def melanoma(self) -> bool | None:
+        """None where the label leaves it open, as for `malignant`."""
+        return _decided(self.classes, (MELANOMA,))
+
+    @property
+    def malignant(self) -> bool | None:
+        """Melanoma, BCC, SCC or in situ carcinoma."""
+        return _decided(self.classes, MALIGNANT)
+
+
+def _decided(allowed: tuple[int, ...], positives: tuple[int, ...]) -> bool | None:
+    inside = [index in positives for index in allowed]
+    return None if any(inside) and not all(inside) else inside[0]
 
 
 def read(data_dir: Path, source: str) -> list[Row]:
@@ -31,10 +73,25 @@ def read(data_dir: Path, source: str) -> list[Row]:
         raise FileNotFoundError(f"no table {table}: point MELALOG_DATA_DIR at the folder that holds {source}/")
     with table.open(newline="") as file:
         return [
-            Row(folder / row["file"], CLASSES.index(dx), row["group"], row["split"], source)
-            for row in csv.DictReader(file)
-            if row["file"] and (dx := ALIASES.get(row["dx"], row["dx"])) in CLASSES
+            _row(folder, record, source)
+            for record in csv.DictReader(file)
+            if record["file"] and ALIASES.get(record["dx"], record["dx"]) in CLASSES
         ]
+
+
+def _row(folder: Path, record: dict[str, str], source: str) -> Row:
+    return Row(
+        path=folder / record["file"],
+        dx=ALIASES.get(record["dx"], record["dx"]),
+        group=record["group"],
+        split=record["split"],
+        source=source,
+        lesion=record.get("lesion_id", ""),
+        patient=record.get("patient_id", ""),
+        age=float(record["age"]) if record.get("age") else None,
+        sex=record.get("sex", ""),
+        site=record.get("site", ""),
+    )
 
 
 def fold(group: str, folds: int, seed: int) -> int:
@@ -52,5 +109,5 @@ def split_off(rows: Sequence[Row], folds: int, seed: int) -> tuple[list[Row], li
 
 def digest(rows: Iterable[Row]) -> str:
     """SHA-256 over file names, labels and groups: which data a model was made from."""
-    lines = sorted(f"{row.source}/{row.path.name},{CLASSES[row.label]},{row.group}" for row in rows)
+    lines = sorted(f"{row.source}/{row.path.name},{row.dx},{row.group}" for row in rows)
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()

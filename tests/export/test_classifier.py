@@ -208,5 +208,5 @@ def test_another_networks_file_under_this_manifest_is_refused(release: Release, 
 def test_pictures_are_prepared_as_the_manifest_says(release: Release, tmp_path: Path) -> None:
     Image.new("RGB", (90, 60), (10, 20, 30)).save(tmp_path / "a.png")
     wanted = release.artifact.manifest.input
-    row = table.Row(tmp_path / "a.png", 0, "g", "train", "s")
+    row = table.Row(tmp_path / "a.png", "akiec", "g", "train", "s")
     assert pictures.load([row], wanted.size, wanted.geometry, wanted.resample).shape == (1, 40, 40, 3)

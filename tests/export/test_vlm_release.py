@@ -12,7 +12,6 @@ from PIL import Image
 
 from export import vlm_release
 from models.classifier.artifact import ArtifactError
-from models.classifier.labels import CLASSES
 from models.classifier.table import Row
 from models.vlm.artifact import Artifact
 from models.vlm.preprocess import View
@@ -46,7 +45,7 @@ def rows(tmp_path: Path) -> list[Row]:
         level = int(np.clip(rng.normal(90 if melanoma else 150, 40), 0, 255))
         path = tmp_path / f"{number}.png"
         Image.new("RGB", (40, 30), (level,) * 3).save(path)
-        made.append(Row(path, CLASSES.index("mel" if melanoma else "nv"), f"g{number}", "train", "ham10000"))
+        made.append(Row(path, "mel" if melanoma else "nv", f"g{number}", "train", "ham10000"))
     return made
 
 

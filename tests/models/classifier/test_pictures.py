@@ -16,7 +16,7 @@ from tests.pictures import lesion
 
 
 def row(path: Path, label: int = 0, source: str = "s") -> Row:
-    return Row(path, label, "g", "train", source)
+    return Row(path, CLASSES[label], "g", "train", source)
 
 
 def test_pictures_are_read_upright_and_prepared(tmp_path: Path) -> None:

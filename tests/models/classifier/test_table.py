@@ -43,7 +43,7 @@ groups = st.lists(st.text(min_size=1, max_size=8), min_size=1, max_size=60)
 
 
 def rows(names: list[str], source: str = "s") -> list[Row]:
-    return [Row(Path(f"{i}.jpg"), 0, name, "train", source) for i, name in enumerate(names)]
+    return [Row(Path(f"{i}.jpg"), "akiec", name, "train", source) for i, name in enumerate(names)]
 
 
 @given(groups, st.integers(2, 10), st.integers(0, 99))
@@ -87,5 +87,5 @@ def test_folds_of_a_run_share_no_group_and_hold_no_test_row(tmp_path: Path) -> N
 def test_digest_tells_what_was_learned_from_and_not_its_order() -> None:
     some = rows(["a", "b", "c"])
     assert table.digest(some) == table.digest(reversed(some))
-    relabelled = [Row(row.path, 1, row.group, row.split, row.source) for row in some]
+    relabelled = [Row(row.path, "bcc", row.group, row.split, row.source) for row in some]
     assert len({table.digest(other) for other in (some, some[:2], rows(["a", "b", "d"]), relabelled)}) == 4

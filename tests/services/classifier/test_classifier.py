@@ -51,7 +51,7 @@ def trained_on(artifact: Artifact, data: bytes, folder: Path) -> dict[str, float
     file = folder / "picture"
     file.write_bytes(data)
     wanted = artifact.manifest.input
-    cache = pictures.load([Row(file, 0, "g", "train", "s")], wanted.size, wanted.geometry, wanted.resample)
+    cache = pictures.load([Row(file, "akiec", "g", "train", "s")], wanted.size, wanted.geometry, wanted.resample)
     found = evaluate.run(artifact.folder / MODEL_FILE, cache)
     return {name: float(found[name][0]) for name in ("melanoma", "logit")}
 

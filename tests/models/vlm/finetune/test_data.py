@@ -90,7 +90,7 @@ def test_kept_and_read_pictures_are_the_same_where_no_side_is_too_long(data: Pat
 def test_a_broken_picture_is_named(data: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"no picture")
-    row = table.Row(broken, 0, "g", "train", "ham10000")
+    row = table.Row(broken, "akiec", "g", "train", "ham10000")
     with pytest.raises(ValueError, match=r"cannot read the picture .*broken.jpg"):
         Source([row], View(size=48, geometry="keep")).take([0])
 
