@@ -8,7 +8,6 @@ from pathlib import Path
 
 from models.classifier.labels import ALIASES, CLASSES, MALIGNANT, MELANOMA
 
-
 COARSE = {
     "benign": tuple(index for index in range(len(CLASSES)) if index not in MALIGNANT),
     "malignant": MALIGNANT,
