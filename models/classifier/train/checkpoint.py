@@ -1,6 +1,5 @@
 """All that a killed run needs to go on exactly where it stopped."""
 
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +32,7 @@ def load(path: Path, run: dict[str, Any]) -> dict[str, Any] | None:
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         of_run = state["run"]
-    except (OSError, RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
+    except Exception as error:  # torch's unpickler raises anything for bytes that are no pickle
         raise CheckpointError(f"{path} is no checkpoint of this program: move it away to start anew") from error
     other = sorted(key for key in run if of_run.get(key) != run[key])
     if other:
