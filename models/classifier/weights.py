@@ -170,9 +170,16 @@ def _folded(network: nn.Module, path: Path) -> Convolutions:
     except (OSError, KeyError, ValueError) as error:
         raise ValueError(f"{path} is no file of folded convolutions: {error}") from None
     names = [name for name, _, _ in _pairs(network)]
-    if len(names) != len(arrays):
+    if len(names) != len(arrays) or _uncovered(network):
         raise ValueError(f"{path} holds {len(arrays)} convolutions, and this network has {len(names)}: another network")
     return dict(zip(names, arrays, strict=True))
+
+
+def _uncovered(network: Any) -> list[str]:
+    """Weights that are neither of a convolution with batch norm nor of the classifier layer."""
+    heads = {id(p) for p in network.get_classifier().parameters()}
+    inside = {id(p) for _, conv, norm in _pairs(network) for module in (conv, norm) for p in module.parameters()}
+    return [name for name, p in network.named_parameters() if id(p) not in heads | inside]
 
 
 def _from_released(network: Any, folder: Path, sample: Callable[[], Tensor]) -> None:

@@ -1,8 +1,9 @@
 """What one step shows: drawn rows, changed pictures, and what their labels allow."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from models.classifier import losses, pictures
 from models.classifier.augment import vary
 from models.classifier.config import TrainConfig
 from models.classifier.table import Row
+from models.classifier.train import devices
 from models.classifier.transforms import Chain
 
 
@@ -56,6 +58,23 @@ class Lesson:
         else:
             drawn = torch.multinomial(self._chances, n, replacement=True, generator=generator)
         return drawn.view(steps, per_step, self.config.batch_size)
+
+    def steps(self, epoch: int, steps: int, size: int, place: devices.Place) -> Iterator[list[Callable[[], Batch]]]:
+        """For every step of an epoch, what makes this process's accumulated batches; reading is done ahead."""
+        each = self.config.accumulation
+        first = place.rank * each
+        mine = self.order(epoch, steps, each * place.world)[:, first : first + each]
+        reading = devices.ahead(lambda step: [self.pictures.take(chosen.tolist()) for chosen in mine[step]], steps)
+        for step, read in enumerate(reading):
+            yield [
+                partial(self._make, cache, chosen, size, (epoch, step, first + i))
+                for i, (cache, chosen) in enumerate(zip(read, mine[step], strict=True))
+            ]
+
+    def _make(self, read: Tensor, chosen: Tensor, size: int, which: tuple[int, ...]) -> Batch:
+        """Dropout too starts from the batch's own seed, whichever process draws it."""
+        torch.manual_seed(seed_of(self.config.seed, *which, 1))
+        return self.draw(read, chosen, size, generator_of(self.config.seed, *which))
 
     def draw(self, read: Tensor, chosen: Tensor, size: int, generator: torch.Generator) -> Batch:
         """The pictures uint8 [N, S, S, 3] of the rows `chosen` [N], changed, with what their labels allow."""

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from models.classifier.augment import resized
 from models.classifier.config import TrainConfig
 from models.classifier.network import build, normalise
 from models.classifier.train import checkpoint, devices, folds, log, parameters, phases, scoring
-from models.classifier.train.batches import Batch, Lesson, generator_of, seed_of
+from models.classifier.train.batches import Lesson
 from models.classifier.train.checkpoint import LAST
 from models.classifier.train.errors import CheckpointError, TrainingError
 from models.classifier.train.steps import Stepper
@@ -124,18 +123,10 @@ class Trainer:
     def _epoch(self, lesson: Lesson, stepper: Stepper, phase: phases.Phase, number: int) -> float:
         config, size, start = self.config, phase.sizes[number], time.perf_counter()
         parameters.set_mode(self.network, phase.frozen, config.freeze_batch_norm)
-        order = lesson.order(self.epoch, self.steps_per_epoch, self.per_step)
-        first = self.place.rank * config.accumulation
-        mine = order[:, first : first + config.accumulation]
         mean, title = 0.0, f"epoch {self.epoch + 1}, {phase.name} at {size} px{self._so_far()}"
         with Progress(*COLUMNS, disable=not self.place.main) as progress:
-            task = progress.add_task(title, total=len(order))
-            reading = devices.ahead(lambda step: [lesson.pictures.take(c.tolist()) for c in mine[step]], len(order))
-            for step, read in enumerate(reading):
-                made = [
-                    partial(self._make, lesson, cache, chosen, size, (self.epoch, step, first + i))
-                    for i, (cache, chosen) in enumerate(zip(read, mine[step], strict=True))
-                ]
+            task = progress.add_task(title, total=self.steps_per_epoch)
+            for step, made in enumerate(lesson.steps(self.epoch, self.steps_per_epoch, size, self.place)):
                 loss = stepper.backward(made)
                 done = number * self.steps_per_epoch + step
                 stepper.update(phases.rate(done, self.steps_per_epoch, len(phase.sizes), config.optimiser))
@@ -147,14 +138,9 @@ class Trainer:
         self.history.append({
             "epoch": self.epoch + 1, "phase": phase.name, "size": size, "loss": mean,
             "lr": self.optimizer.param_groups[0]["lr"], "seconds": round(seconds, 2),
-            "pictures_per_second": round(order.numel() / seconds, 1),
+            "pictures_per_second": round(self.steps_per_epoch * self.per_step * config.batch_size / seconds, 1),
         })  # fmt: skip
         return mean
-
-    def _make(self, lesson: Lesson, read: Tensor, chosen: Tensor, size: int, which: tuple[int, ...]) -> Batch:
-        """One batch; dropout too starts from the batch's own seed, whichever process draws it."""
-        torch.manual_seed(seed_of(self.config.seed, *which, 1))
-        return lesson.draw(read, chosen, size, generator_of(self.config.seed, *which))
 
     def _so_far(self) -> str:
         return f", best {self.selection.metric} {self.best:.3f}" if self.selection and self.best is not None else ""

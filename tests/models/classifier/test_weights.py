@@ -21,7 +21,7 @@ BACKBONE = "test_resnet"
 
 
 def pictures() -> Tensor:
-    return torch.rand(8, 3, 32, 32, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    return torch.rand(8, 3, 64, 64, generator=torch.Generator().manual_seed(1)) * 2 - 1
 
 
 def start(path: Path | str, backbone: str = BACKBONE, **changes: Any) -> nn.Module:
@@ -141,14 +141,14 @@ def trained(backbone: str, **options: Any) -> nn.Module:
 
 def test_unfolded_batch_norm_computes_the_same_and_can_be_trained_on(tmp_path: Path) -> None:
     half: dict[str, Any] = {"normalisation": "half", "pad_type": "same"}
-    source = trained("test_efficientnet", **half)
+    source = trained("mobilenetv2_035", **half)
     folded = fold(source)
     arrays = {}
     for i, (weight, bias) in enumerate(folded.values()):
         arrays |= {f"conv{i:02d}_weight": weight.numpy(), f"conv{i:02d}_bias": bias.numpy()}
     about = json.dumps([{"i": i} for i in range(len(folded) + 1)]).encode()
     np.savez(tmp_path / "folded.npz", meta_json=np.frombuffer(about, np.uint8), **arrays)
-    found: Any = start(tmp_path / "folded.npz", "test_efficientnet", **half).eval()
+    found: Any = start(tmp_path / "folded.npz", "mobilenetv2_035", **half).eval()
     with torch.inference_mode():
         expected = source.forward_features(pictures())  # type: ignore[operator]
         assert torch.allclose(found.forward_features(pictures()), expected, atol=1e-3)
