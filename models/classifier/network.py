@@ -12,16 +12,26 @@ from models.classifier.labels import CLASSES, MALIGNANT, MELANOMA
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-def build(backbone: str, dropout: float = 0.0, drop_path: float = 0.0) -> nn.Module:
-    """A timm network with seven outputs and random weights. Raises RuntimeError for an unknown name."""
+def build(
+    backbone: str, dropout: float = 0.0, drop_path: float = 0.0, pad_type: str = "", normalisation: str = "imagenet"
+) -> nn.Module:
+    """A timm network with seven outputs and random weights. Raises RuntimeError for an unknown name.
+
+    `pad_type`: "same" for TensorFlow's padding; only networks of the EfficientNet family know it.
+    `normalisation` is kept as an attribute for whoever feeds the network.
+    """
+    options: dict[str, Any] = {"pad_type": pad_type} if pad_type else {}
     network: nn.Module = timm.create_model(
-        backbone, num_classes=len(CLASSES), drop_rate=dropout, drop_path_rate=drop_path
+        backbone, num_classes=len(CLASSES), drop_rate=dropout, drop_path_rate=drop_path, **options
     )
+    network.normalisation = normalisation  # type: ignore[assignment]
     return network
 
 
-def normalise(pictures: Tensor) -> Tensor:
-    """[N, 3, H, W] in 0 to 1 to the scale the network works in (ImageNet's mean and deviation)."""
+def normalise(pictures: Tensor, normalisation: str = "imagenet") -> Tensor:
+    """[N, 3, H, W] in 0 to 1 to the scale the network works in: ImageNet's mean and deviation, or -1 to 1."""
+    if normalisation == "half":
+        return pictures * 2 - 1
     mean = torch.tensor(_MEAN, device=pictures.device).view(1, 3, 1, 1)
     std = torch.tensor(_STD, device=pictures.device).view(1, 3, 1, 1)
     return (pictures - mean) / std

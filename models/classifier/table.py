@@ -93,6 +93,27 @@ def _row(folder: Path, record: dict[str, str], source: str) -> Row:
     )
 
 
+def read_csv(path: Path) -> list[Row]:
+    """Rows of one table file; pictures are relative to it. Raises FileNotFoundError; ValueError: a missing column."""
+    if not path.is_file():
+        raise FileNotFoundError(f"no table {path}")
+    with path.open(newline="") as file:
+        reader = csv.DictReader(file)
+        missing = [name for name in ("path", "dx", "group", "source", "split") if name not in (reader.fieldnames or ())]
+        if missing:
+            raise ValueError(f"{path} has no column {', '.join(missing)}")
+        return [
+            Row(
+                path=path.parent / record["path"],
+                dx=ALIASES.get(record["dx"], record["dx"]),
+                age=float(record["age"]) if record.get("age") else None,
+                **{name: record[name] for name in ("group", "split", "source")},
+                **{name: record.get(name) or "" for name in ("lesion", "patient", "sex", "site", "skin_type")},
+            )
+            for record in reader
+        ]
+
+
 def fold(group: str, folds: int, seed: int) -> int:
     """The fold of a group, 0 to folds - 1: by hash, so it never depends on order or on other rows."""
     digest = hashlib.sha256(f"{seed}:{group}".encode()).digest()
