@@ -16,7 +16,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from models.classifier import pictures, table
 from models.classifier.augment import augment
 from models.classifier.config import TrainConfig
-from models.classifier.network import build, normalise
+from models.classifier.network import build, normalisation_of, normalise
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,9 @@ class Trainer:
         return mean
 
     def _step(self, chosen: Tensor, labels: Tensor, size: int) -> float:
-        batch = normalise(augment(chosen, size, self.config.augmentation, self.generator))
+        batch = normalise(
+            augment(chosen, size, self.config.augmentation, self.generator), normalisation_of(self.network)
+        )
         batch = batch.contiguous(memory_format=torch.channels_last)
         with torch.autocast("cpu", torch.bfloat16, enabled=self.config.precision == "bf16"):
             scores = self.network(batch)
@@ -160,5 +162,5 @@ def raw_scores(network: nn.Module, cache: NDArray[np.uint8], batch_size: int = 6
     parts = []
     for start in range(0, len(cache), batch_size):
         batch = torch.from_numpy(cache[start : start + batch_size]).permute(0, 3, 1, 2).float().div(255)
-        parts.append(network(normalise(batch)).double().numpy())
+        parts.append(network(normalise(batch, normalisation_of(network))).double().numpy())
     return np.concatenate(parts)
