@@ -14,8 +14,7 @@ from torch import nn
 
 from export import gate as gates
 from export import graph
-from export.graph import HeatmapError as HeatmapError
-from export.graph import ParityError as ParityError
+from export.graph import HeatmapError, ParityError
 from models.classifier import calibration, conformal, metrics, pictures, table, train
 from models.classifier.artifact import MODEL_FILE, sha256
 from models.classifier.calibration import Array, Calibration, Method, melanoma_logit
@@ -23,6 +22,17 @@ from models.classifier.config import TrainConfig
 from models.classifier.gate import Gate
 from models.classifier.labels import CLASSES, MALIGNANT, MELANOMA
 from models.classifier.network import VIEWS, Served
+
+__all__ = [
+    "Calibrated",
+    "HeatmapError",
+    "ParityError",
+    "add_metrics",
+    "calibrate",
+    "from_scores",
+    "write",
+    "write_graph",
+]
 
 ALPHA = 0.1
 """Conformal sets may miss the diagnosis in this share of the pictures of each class."""

@@ -1,4 +1,4 @@
-"""A network as an ONNX graph that is checked before anyone gets it: against torch, and its heat map against Grad-CAM."""
+"""A network as an ONNX graph, checked before anyone gets it: against torch, and its heat map against Grad-CAM."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -65,7 +65,7 @@ def _check(served: Served, path: Path, pictures: NDArray[np.uint8]) -> None:
 
 
 def check_heatmap(network: nn.Module, pictures: NDArray[np.uint8]) -> None:
-    """Compare the heat map of each member with pytorch-grad-cam's on pictures uint8 [N, S, S, 3]. Raises HeatmapError."""
+    """Compare the heat map of each member with pytorch-grad-cam's: uint8 [N, S, S, 3]. Raises HeatmapError."""
     image = torch.from_numpy(pictures)
     for member in network.members if isinstance(network, Ensemble) else [network]:
         with torch.inference_mode():

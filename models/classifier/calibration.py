@@ -1,4 +1,4 @@
-"""Calibration of seven-class scores: one temperature, a bias per class (Alexandari et al. 2020, BCTS), Platt on melanoma."""
+"""Calibration of seven-class scores: a temperature and a bias per class (Alexandari et al. 2020, BCTS), then Platt."""
 
 from dataclasses import dataclass, replace
 from typing import Literal, get_args

@@ -1,8 +1,8 @@
 """Is this a picture of a lesion, and how was it taken? Answered from the network's signature, inside the graph.
 
-The signature's features are standardised and projected on few directions; `ood` is the Mahalanobis distance to the nearest diagnosis of
-the nearest modality (Lee et al. 2018), together with what the projection leaves over; `photograph` is a logistic
-regression on the projection. Each modality has its own means and its own (shrunk) covariance, so that photographs pass
+Standardised and projected on few directions, it gives `ood`, the Mahalanobis distance to the nearest diagnosis of the
+nearest modality (Lee et al. 2018) together with what the projection leaves over, and `photograph`, by logistic
+regression. Each modality has its own means and its own (shrunk) covariance, so that photographs pass
 as well as dermoscopy does.
 """
 
@@ -17,9 +17,7 @@ from sklearn.utils.extmath import randomized_svd
 from torch import Tensor, nn
 
 Array = NDArray[np.float64]
-METHOD = (
-    "Mahalanobis distance to the nearest diagnosis of the nearest modality, in {} of {} dimensions, and the residual"
-)
+METHOD = "Mahalanobis distance to the nearest diagnosis of the nearest modality in {} of {} dimensions, plus residual"
 RANK = 64
 FEWEST = 5
 """A diagnosis with fewer pictures than this in a modality gives no mean of its own."""
@@ -82,7 +80,7 @@ def fit(
 def scale(
     fitted: Parameters, unseen: NDArray[np.float32], photograph: NDArray[np.bool_], wanted: tuple[float, float]
 ) -> Parameters:
-    """Measure each modality in its own quantile on unseen pictures: at `ood` 1 or a little less the wanted shares pass."""
+    """Measure each modality in its own quantile on unseen pictures: the wanted shares pass at about 1."""
     with torch.inference_mode():
         distances = Gate(fitted).distances(torch.from_numpy(unseen)).numpy()
     edges = [float(np.quantile(distances[i][side], wanted[i])) for i, side in enumerate((~photograph, photograph))]

@@ -38,7 +38,7 @@ def build(
 
     `pad_type`: `same` for weights that come from TensorFlow. Raises RuntimeError for an unknown name.
     """
-    options = {"pad_type": pad_type} if pad_type else {}
+    options: dict[str, Any] = {"pad_type": pad_type} if pad_type else {}
     network: Any = timm.create_model(
         backbone, num_classes=len(CLASSES), drop_rate=dropout, drop_path_rate=drop_path, **options
     )

@@ -9,6 +9,8 @@ import onnxruntime
 from numpy.typing import NDArray
 
 OUTPUTS = ("melanoma", "malignant", "classes", "logit", "ood", "heatmap")
+OPTIONAL = "photograph"
+"""An output that older graphs do not have."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,7 @@ class Scores:
     logit: float
     ood: float
     heatmap: NDArray[np.float32]
+    photograph: float | None = None
 
 
 class Engine(Protocol):
@@ -43,11 +46,13 @@ class OnnxEngine:
         # Spinning threads would take the cores that decoding needs (measured in benchmarks/).
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        known = {output.name for output in self._session.get_outputs()}
+        self._outputs = [*OUTPUTS, *({OPTIONAL} & known)]
         self.name = f"onnxruntime-{onnxruntime.__version__}"
 
     def run(self, batch: NDArray[np.uint8]) -> list[Scores]:
         """Run one batch."""
-        found = dict(zip(OUTPUTS, self._session.run(OUTPUTS, {"image": batch}), strict=True))
+        found = dict(zip(self._outputs, self._session.run(self._outputs, {"image": batch}), strict=True))
         return [
             Scores(
                 melanoma=float(found["melanoma"][i]),
@@ -56,6 +61,7 @@ class OnnxEngine:
                 logit=float(found["logit"][i]),
                 ood=float(found["ood"][i]),
                 heatmap=found["heatmap"][i],
+                photograph=float(found[OPTIONAL][i]) if OPTIONAL in found else None,
             )
             for i in range(len(batch))
         ]
