@@ -8,24 +8,36 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
-import torch
 from numpy.typing import NDArray
+from scipy.special import softmax
 from torch import nn
 
-from models.classifier import calibration, evaluate, metrics, pictures, table, train
+from export import gate as gates
+from export import graph
+from export.graph import HeatmapError, ParityError
+from models.classifier import calibration, conformal, metrics, pictures, table, train
 from models.classifier.artifact import MODEL_FILE, sha256
-from models.classifier.calibration import Calibration
+from models.classifier.calibration import Array, Calibration, Method, melanoma_logit
 from models.classifier.config import TrainConfig
+from models.classifier.gate import Gate
 from models.classifier.labels import CLASSES, MALIGNANT, MELANOMA
-from models.classifier.network import Served
+from models.classifier.network import VIEWS, Served
 
-OPSET = 20
-PARITY = 1e-4
+__all__ = [
+    "Calibrated",
+    "HeatmapError",
+    "ParityError",
+    "add_metrics",
+    "calibrate",
+    "from_scores",
+    "write",
+    "write_graph",
+]
 
-
-class ParityError(RuntimeError):
-    """The exported graph does not compute what the network computes."""
+ALPHA = 0.1
+"""Conformal sets may miss the diagnosis in this share of the pictures of each class."""
+CHECKED = 8
+"""Real pictures on which the graph is compared with torch and its heat map with Grad-CAM."""
 
 
 @dataclass(frozen=True)
@@ -36,72 +48,82 @@ class Calibrated:
     prevalence: float
     malignant_prevalence: float
     logit_sd: float
-    threshold_95: dict[str, float]
+    thresholds: dict[str, dict[str, float]]
+    conformal: dict[str, Any]
     n: int
 
 
-def calibrate(network: nn.Module, rows: Sequence[table.Row], config: TrainConfig) -> Calibrated:
+def calibrate(
+    network: nn.Module, rows: Sequence[table.Row], config: TrainConfig, views: int = 1, method: Method = "bcts"
+) -> Calibrated:
     """Fit the calibration on held-out rows, and measure how far turning a picture moves its logit."""
-    cache = pictures.load(rows, config.input_size, config.geometry, config.resample)
-    labels = np.array([row.label for row in rows])
-    raw = train.raw_scores(network, cache)
-    fitted = calibration.fit(raw, labels)
-    truth = (labels == MELANOMA).astype(np.float64)
-    scores = fitted.apply(raw)
-    p = np.exp(scores[:, MELANOMA] - np.logaddexp.reduce(scores, axis=1))
-    cut = metrics.threshold_at_sensitivity(truth, p)
+    known = [row for row in rows if len(row.classes) == 1]
+    cache = pictures.load(known, config.input_size, config.geometry, config.resample)
+    by_view = [train.raw_scores(network, _turned(cache, *view)) for view in VIEWS[8]]
+    seen = [by_view[VIEWS[8].index(view)] for view in VIEWS[views]]
+    labels, groups = np.array([row.label for row in known]), [row.group for row in known]
+    return from_scores(np.mean(seen, axis=0), labels, groups, by_view, method)
+
+
+def from_scores(
+    raw: Array, labels: NDArray[np.int64], groups: Sequence[str], by_view: Sequence[Array], method: Method = "bcts"
+) -> Calibrated:
+    """From uncalibrated held-out (or out-of-fold) scores [N, C]; `by_view`: those of single turns and mirrors.
+
+    Their deviation stays that of one view, however many the graph averages: it stands for what is not known.
+    """
+    fitted = calibration.fit(raw, labels, method=method)
+    p = softmax(fitted.apply(raw), axis=1)
+    measured = conformal.measure(p, labels, groups, ALPHA)
+    truth = {"": labels == MELANOMA, "malignant_": np.isin(labels, MALIGNANT)}
+    found = {"": p[:, MELANOMA], "malignant_": p[:, list(MALIGNANT)].sum(1)}
+    logits = [melanoma_logit(fitted.apply(scores)) for scores in by_view]
     return Calibrated(
         calibration=fitted,
-        prevalence=float(truth.mean()),
-        malignant_prevalence=float(np.isin(labels, MALIGNANT).mean()),
-        logit_sd=_logit_sd(network, cache, fitted),
-        threshold_95={
-            "value": cut,
-            "sensitivity": float((p[truth == 1] >= cut).mean()),
-            "specificity": float((p[truth == 0] < cut).mean()),
+        prevalence=float(truth[""].mean()),
+        malignant_prevalence=float(truth["malignant_"].mean()),
+        logit_sd=float(np.sqrt(np.var(np.stack(logits), axis=0, ddof=1).mean())),
+        thresholds={f"{name}sensitivity_95": _threshold(truth[name], found[name]) for name in truth},
+        conformal={
+            "alpha": ALPHA,
+            "thresholds": dict(zip(CLASSES, conformal.fit(p, labels, ALPHA), strict=True)),
+            "coverage": measured.overall,
+            "class_coverage": dict(zip(CLASSES, measured.of_class, strict=True)),
+            "set_size": measured.set_size,
         },
-        n=len(rows),
+        n=len(labels),
     )
 
 
-def _logit_sd(network: nn.Module, cache: NDArray[np.uint8], fitted: Calibration) -> float:
-    """Deviation of the melanoma logit over the eight turns and mirrors of a picture, pooled over pictures."""
-    logits = []
-    for mirrored in (cache, cache[:, :, ::-1]):
-        for turns in range(4):
-            view = np.ascontiguousarray(np.rot90(mirrored, turns, axes=(1, 2)))
-            scores = fitted.apply(train.raw_scores(network, view))
-            others = np.delete(scores, MELANOMA, axis=1)
-            logits.append(scores[:, MELANOMA] - np.logaddexp.reduce(others, axis=1))
-    return float(np.sqrt(np.var(np.stack(logits), axis=0, ddof=1).mean()))
+def _threshold(truth: NDArray[np.bool_], p: Array) -> dict[str, float]:
+    cut = metrics.threshold_at_sensitivity(truth.astype(np.float64), p)
+    return {
+        "value": cut,
+        "sensitivity": float((p[truth] >= cut).mean()),
+        "specificity": float((p[~truth] < cut).mean()),
+    }
 
 
-def write_graph(network: nn.Module, fitted: Calibration, size: int, path: Path) -> None:
-    """Export to ONNX with a free batch size and check it against torch. Raises ParityError."""
-    served = Served(network, fitted).eval()
-    generator = torch.Generator().manual_seed(0)
-    example = torch.randint(0, 256, (2, size, size, 3), dtype=torch.uint8, generator=generator)
-    program = torch.onnx.export(
-        served,
-        (example,),
-        input_names=["image"],
-        output_names=list(Served.OUTPUTS),
-        opset_version=OPSET,
-        dynamo=True,
-        dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=1024)},),
-        verbose=False,
-    )
-    assert program is not None  # noqa: S101  (None only without dynamo)
-    program.save(path, external_data=False)
-    onnx.checker.check_model(path)
-    batch = torch.randint(0, 256, (3, size, size, 3), dtype=torch.uint8, generator=generator)
-    with torch.inference_mode():
-        expected = served(batch)
-    found = evaluate.run(path, batch.numpy())
-    for name, tensor in zip(Served.OUTPUTS, expected, strict=True):
-        difference = float(np.abs(found[name] - tensor.numpy()).max() / max(1.0, float(tensor.abs().max())))
-        if difference > PARITY:
-            raise ParityError(f"output {name} differs from torch by {difference:.1e}; at most {PARITY:.0e} is allowed")
+def _turned(cache: NDArray[np.uint8], turns: int, mirrored: bool) -> NDArray[np.uint8]:
+    return np.ascontiguousarray(np.rot90(cache[:, :, ::-1] if mirrored else cache, turns, axes=(1, 2)))
+
+
+def write_graph(
+    network: nn.Module,
+    fitted: Calibration,
+    size: int,
+    path: Path,
+    module: Gate | None = None,
+    views: int = 1,
+    checked: NDArray[np.uint8] | None = None,
+) -> None:
+    """Export to ONNX with a free batch size, and check it on pictures uint8 [N, size, size, 3].
+
+    Raises ParityError where it is not what torch computes, HeatmapError where its heat map is not Grad-CAM.
+    """
+    graph.write(Served(network, fitted, module, views), size, path, checked)
+    if checked is not None:
+        graph.check_heatmap(network, checked)
 
 
 def write(
@@ -111,18 +133,30 @@ def write(
     folds: train.Folds,
     version: str,
     finish: Callable[[Path], None] = lambda _: None,
+    *,
+    views: int = 1,
+    gate_rows: gates.Rows | None = None,
+    provenance: dict[str, Any] | None = None,
+    calibrated: Calibrated | None = None,
 ) -> Path:
     """Calibrate, export and describe a network in `folder`, replacing what was there only when all is done.
 
-    `finish` may add to the folder (figures, a card) before it takes its place.
+    `finish` may add to the folder (figures, a card) before it takes its place. `gate_rows`: None makes no gate.
+    `calibrated`: from out-of-fold scores, where there are some; else the calibration fold's.
     """
     unfinished = folder.with_name(folder.name + ".unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
-    calibrated = calibrate(network, folds.calibration, config)
+    calibrated = calibrated or calibrate(network, folds.calibration, config, views)
+    gate = gates.make(network, views, config, gate_rows) if gate_rows else None
+    some = folds.calibration[:: max(1, len(folds.calibration) // CHECKED)][:CHECKED]
+    checked = pictures.load(some, config.input_size, config.geometry, config.resample)
     model = unfinished / MODEL_FILE
-    write_graph(network, calibrated.calibration, config.input_size, model)
+    write_graph(
+        network, calibrated.calibration, config.input_size, model, gate.module if gate else None, views, checked
+    )
     manifest = _manifest(model, calibrated, config, folds, version)
+    manifest |= {"views": views, **(gate.manifest if gate else {}), "provenance": provenance}
     (unfinished / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
     finish(unfinished)
     shutil.rmtree(folder, ignore_errors=True)
@@ -146,13 +180,8 @@ def _manifest(model: Path, fold: Calibrated, config: TrainConfig, folds: train.F
             **asdict(fold.calibration),
         },
         "ood_threshold": None,
-        "files": {
-            model.name: {
-                "sha256": sha256(model),
-                "thresholds": {"sensitivity_95": fold.threshold_95},
-                "metrics": {},
-            }
-        },
+        "conformal": fold.conformal,
+        "files": {model.name: {"sha256": sha256(model), "thresholds": fold.thresholds, "metrics": {}}},
         "training": config.model_dump(mode="json"),
         "training_note": "Trained in one run with the configuration in manifest.json.",
         "training_data_sha256": table.digest(folds.train),

@@ -20,13 +20,14 @@ def by_probability(melanoma: float, malignant: float) -> Level:
 
 
 def raise_to_floors(
-    level: Level, *, prior_melanoma: bool, classifier_ok: bool, picture_poor: bool
+    level: Level, *, prior_melanoma: bool, classifier_ok: bool, picture_poor: bool, out_of_distribution: bool
 ) -> tuple[Level, tuple[str, ...]]:
     """Apply the floors. Returns the level and the names of the floors that raised it."""
     floors = {
         "prior_melanoma": prior_melanoma,
         "no_classifier": not classifier_ok,
         "poor_picture": picture_poor,
+        "out_of_distribution": out_of_distribution,
     }
     if level != "low":
         return level, ()

@@ -27,6 +27,7 @@ class Case:
     classifier: ImageEvidence | None = None
     vlm: ImageEvidence | None = None
     picture_poor: bool = False
+    out_of_distribution: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,7 @@ def decide(case: Case, questionnaire: Questionnaire, prior: float) -> Decision:
         prior_melanoma=case.answers.factors.get("prior_melanoma") == "yes",
         classifier_ok=case.classifier is not None,
         picture_poor=case.picture_poor,
+        out_of_distribution=case.out_of_distribution,
     )
     judged = case.classifier is not None or case.vlm is not None
     told = wording.reasons(seen, who.age_sex, who.factors, raised_by, judged=judged)

@@ -35,6 +35,10 @@ RAISED_BY = {
     "prior_melanoma": "You have had a melanoma before, so no spot is rated low.",
     "no_classifier": "The picture could not be judged by the main model, so the spot is not rated low.",
     "poor_picture": "The picture is not good enough to rate the spot low; a sharper, better lit one may help.",
+    "out_of_distribution": (
+        "The picture is unlike the skin pictures the model learned from, so the spot is not rated low. Take another one "
+        "that shows the spot large and in the middle."
+    ),
 }
 
 FACTORS = {

@@ -37,6 +37,7 @@ class ClassifierFinding(Message):
     malignant: Probability | None = Field(None, ge=0, le=1)
     classes: dict[str, Probability] | None = None
     in_distribution: bool | None = None
+    modality: Modality | None = Field(None, description="how the picture was taken, where that could be told")
     heatmap: str | None = Field(None, description="PNG, base64; only with ?heatmap=true")
     model: ModelInfo | None = None
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -32,7 +32,7 @@ class Measured(_Part):
 
 
 class Threshold(_Part):
-    """A cut on the melanoma probability, with what was measured there on the calibration fold."""
+    """A cut on the melanoma or malignant probability, with what was measured there on the calibration fold."""
 
     value: float
     sensitivity: float
@@ -50,11 +50,60 @@ class Calibration(_Part):
 
 
 class Variant(_Part):
-    """One file of the network, with its own hash and figures."""
+    """One file of the network, with its own hash and figures. Thresholds: `sensitivity_95` is melanoma's."""
 
     sha256: str
     thresholds: dict[str, Threshold]
     metrics: dict[str, Measured]
+    precision: Literal["fp32", "bf16", "int8", "fp16"] = "fp32"
+    calibration_note: str = ""
+
+
+class OutOfDistribution(_Part):
+    """How the graph's `ood` is made, and which share of each named set passes `ood_threshold`."""
+
+    method: str
+    pass_rates: dict[str, float]
+
+
+class ModalityRule(_Part):
+    """A picture is a photograph at or above `threshold` of the graph's `photograph`, dermoscopy below it.
+
+    Within `margin` of the threshold it is neither: nobody has been told enough.
+    """
+
+    threshold: float = Field(gt=0, lt=1)
+    margin: float = Field(default=0.0, ge=0, lt=0.5)
+    balanced_accuracy: float
+    data: str
+    n: int
+
+    def judge(self, photograph: float) -> Literal["dermoscopy", "photograph"] | None:
+        """What the picture is; None when it cannot be told."""
+        if abs(photograph - self.threshold) < self.margin:
+            return None
+        return "photograph" if photograph >= self.threshold else "dermoscopy"
+
+
+class Conformal(_Part):
+    """A class is in a picture's set at or above its threshold; see `models.classifier.conformal`."""
+
+    alpha: float = Field(gt=0, lt=1)
+    thresholds: dict[str, float]
+    coverage: float
+    class_coverage: dict[str, float | None] = {}
+    set_size: float | None = None
+
+
+class Provenance(_Part):
+    """Where the artifact comes from: enough to make it again."""
+
+    config: dict[str, Any] = {}
+    command: str = ""
+    commit: str = ""
+    data: str = ""
+    network_sha256: str = ""
+    out_of_fold: str | None = None
 
 
 class Input(_Part):
@@ -74,8 +123,14 @@ class Manifest(_Part):
     input: Input
     classes: tuple[str, ...]
     calibration: Calibration
-    ood_threshold: float | None
+    ood_threshold: float | None = None
+    ood: OutOfDistribution | None = None
+    modality: ModalityRule | None = None
+    conformal: Conformal | None = None
+    views: Literal[1, 2, 4, 8] = 1
     files: dict[str, Variant]
+    default: str = MODEL_FILE
+    provenance: Provenance | None = None
     training_data_sha256: str
     licence: str
 
@@ -103,8 +158,9 @@ class Artifact:
             raise ArtifactError(f"{path} cannot be read: {error.strerror}") from error
         except ValueError as error:
             raise ArtifactError(f"{path} is not a manifest of schema version 1: {error}") from error
-        if MODEL_FILE not in manifest.files:
-            raise ArtifactError(f"{path} does not name {MODEL_FILE}")
+        for name in (MODEL_FILE, manifest.default):
+            if name not in manifest.files:
+                raise ArtifactError(f"{path} does not name {name}")
         for name, variant in manifest.files.items():
             file = folder / name
             if Path(name).name != name or not file.is_file():

@@ -13,7 +13,7 @@ from services.common import images
 from services.common.deadline import Deadline
 from services.common.decoders import MAX_WAITING, Decoders
 from services.common.errors import EngineDown
-from services.contracts import ClassifyResponse, ModelInfo, PictureFinding
+from services.contracts import ClassifyResponse, Modality, ModelInfo, PictureFinding
 
 MAX_BATCH = 8
 OVERSAMPLING = 2
@@ -65,6 +65,7 @@ class Classifier:
             malignant=min(max(scores.malignant, scores.melanoma), 1.0),  # a float32 sum may come out above 1
             classes=dict(zip(manifest.classes, map(float, scores.classes), strict=True)),
             in_distribution=None if limit is None else scores.ood <= limit,
+            modality=self._modality(scores),
             heatmap=heatmap.png(scores.heatmap) if with_heatmap else None,
             model=self.model,
             picture=picture,
@@ -76,6 +77,11 @@ class Classifier:
             specificity_95=threshold.specificity if threshold else None,
             ood_score=scores.ood,
         )
+
+    def _modality(self, scores: Scores) -> Modality | None:
+        """How the picture was taken; None where the graph or its manifest does not tell, or not clearly."""
+        rule = self.manifest.modality
+        return None if rule is None or scores.photograph is None else rule.judge(scores.photograph)
 
     def close(self) -> None:
         """Stop the threads."""

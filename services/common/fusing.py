@@ -25,6 +25,7 @@ def decide(request: FuseRequest, prior: float) -> Decision:
         classifier=_of_classifier(request.classifier),
         vlm=_of_vlm(request.vlm),
         picture_poor=request.picture.quality == "poor",
+        out_of_distribution=request.classifier.status == "ok" and request.classifier.in_distribution is False,
     )
     return rules.decide(case, asked, prior)
 

@@ -51,8 +51,7 @@ class Assessor:
         )
         if classified.status != "ok" and judged.status != "ok":
             raise NoPictureEvidence("No model can judge the picture at the moment; try again shortly.", retry_after_s=2)
-        # Nothing tells the two apart yet; as a photograph the picture can raise the risk but not lower it.
-        modality: Modality = "photograph" if submission.modality == "auto" else submission.modality
+        modality = _modality(submission, classified)
         request = FuseRequest(
             answers=submission.answers,
             modality=modality,
@@ -90,6 +89,14 @@ class Assessor:
         except (DependencyFailure, MelalogError):
             decision = fusing.decide(request, self.prior)
             return fusing.respond(decision, None, FusionInfo(engine="rules")), True
+
+
+def _modality(submission: Submission, classified: ClassifyResponse) -> Modality:
+    """What the caller says; else what the classifier could tell; else the one that never lowers a risk."""
+    if submission.modality != "auto":
+        return submission.modality
+    # A picture that is unlike all others is not told apart by what it looks like.
+    return (classified.modality if classified.in_distribution is not False else None) or "photograph"
 
 
 async def _or_status(answer: Awaitable[F], kind: type[F]) -> F:

@@ -33,12 +33,14 @@ def test_a_higher_probability_never_has_a_lower_level(a: float, b: float, c: flo
     assert LEVELS.index(lower) <= LEVELS.index(policy.by_probability(max(a, b), max(c, d)))
 
 
-@given(st.sampled_from(LEVELS), st.booleans(), st.booleans(), st.booleans())
-def test_floors_forbid_low_and_lower_nothing(level: Level, prior: bool, ok: bool, poor: bool) -> None:
-    found, raised_by = policy.raise_to_floors(level, prior_melanoma=prior, classifier_ok=ok, picture_poor=poor)
+@given(st.sampled_from(LEVELS), st.booleans(), st.booleans(), st.booleans(), st.booleans())
+def test_floors_forbid_low_and_lower_nothing(level: Level, prior: bool, ok: bool, poor: bool, strange: bool) -> None:
+    found, raised_by = policy.raise_to_floors(
+        level, prior_melanoma=prior, classifier_ok=ok, picture_poor=poor, out_of_distribution=strange
+    )
     assert LEVELS.index(found) >= LEVELS.index(level)
-    if prior or poor or not ok:
+    if prior or poor or strange or not ok:
         assert found != "low"
     assert bool(raised_by) == (found != level)
-    applies = {"prior_melanoma": prior, "no_classifier": not ok, "poor_picture": poor}
+    applies = {"prior_melanoma": prior, "no_classifier": not ok, "poor_picture": poor, "out_of_distribution": strange}
     assert set(raised_by) <= {name for name, holds in applies.items() if holds}

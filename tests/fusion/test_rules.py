@@ -39,6 +39,7 @@ cases = st.builds(
     classifier=st.none() | evidence,
     vlm=st.none() | evidence,
     picture_poor=st.booleans(),
+    out_of_distribution=st.booleans(),
 )
 priors = st.floats(0.001, 0.499)
 
@@ -76,6 +77,8 @@ def test_numbers_agree_with_each_other(case: Case, prior: float) -> None:
 def test_low_is_never_said_where_it_must_not_be(case: Case) -> None:
     found = decide(case)
     if case.answers.factors.get("prior_melanoma") == "yes" or case.classifier is None or case.picture_poor:
+        assert found.level != "low"
+    if case.out_of_distribution:
         assert found.level != "low"
     if found.level == "low":
         assert found.melanoma < 0.01
@@ -173,6 +176,7 @@ def test_a_clear_picture_of_a_young_person_is_low_and_the_floors_lift_it() -> No
     case = Case(Answers(age=25, sex="male"), "dermoscopy", seen)
     assert decide(case).level == "low"
     assert decide(but(case, picture_poor=True)).raised_by == ("poor_picture",)
+    assert decide(but(case, out_of_distribution=True)).raised_by == ("out_of_distribution",)
     before = Answers(age=25, sex="male", factors={"prior_melanoma": "yes"})
     assert decide(but(case, answers=before)).raised_by == ("prior_melanoma",)
     assert decide(but(case, modality="photograph")).level == "moderate"

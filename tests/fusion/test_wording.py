@@ -70,7 +70,7 @@ def test_advice_says_who_and_when(level: Level, when: str) -> None:
 def test_every_level_floor_and_factor_has_words() -> None:
     assert set(wording.HEADLINES) == set(wording.ADVICE) == set(wording.QUESTIONS) == set(LEVELS)
     assert set(wording.FACTORS) == set(IDS)
-    assert set(wording.RAISED_BY) == {"prior_melanoma", "no_classifier", "poor_picture"}
+    assert set(wording.RAISED_BY) == {"prior_melanoma", "no_classifier", "poor_picture", "out_of_distribution"}
 
 
 def test_disclaimer_says_it_is_no_device_and_can_miss() -> None:

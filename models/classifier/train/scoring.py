@@ -12,7 +12,7 @@ from torch import nn
 from models.classifier import metrics
 from models.classifier.config import Selection
 from models.classifier.labels import MALIGNANT, MELANOMA
-from models.classifier.network import normalise
+from models.classifier.network import normalisation_of, normalise
 from models.classifier.pictures import Pictures
 from models.classifier.table import Row
 from models.classifier.train import devices
@@ -26,7 +26,7 @@ def raw_scores(network: nn.Module, cache: NDArray[np.uint8], batch_size: int = B
     """Uncalibrated scores [N, C] of prepared pictures uint8 [N, S, S, 3]."""
     first = next(network.parameters(), None)
     device = first.device if first is not None else torch.device("cpu")
-    scale = str(getattr(network, "normalisation", "imagenet"))
+    scale = normalisation_of(network)
     parts = []
     for start in range(0, len(cache), batch_size):
         batch = torch.from_numpy(cache[start : start + batch_size]).to(device).permute(0, 3, 1, 2).float().div(255)

@@ -42,6 +42,7 @@ export const RAISED = {
   prior_melanoma: "an earlier melanoma",
   no_classifier: "the main model could not judge the picture",
   poor_picture: "the picture is not good enough",
+  out_of_distribution: "the picture is unlike those the model learned from",
 };
 
 export const QUALITY = {
