@@ -111,3 +111,34 @@ def digest(rows: Iterable[Row]) -> str:
     """SHA-256 over file names, labels and groups: which data a model was made from."""
     lines = sorted(f"{row.source}/{row.path.name},{row.dx},{row.group}" for row in rows)
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def read_csv(path: Path) -> list[Row]:
+    """Rows of a table of `melalog data`. Raises ValueError naming the file and the columns that are missing."""
+    if not path.is_file():
+        raise FileNotFoundError(f"no table {path}")
+    with path.open(newline="") as file:
+        reader = csv.DictReader(file)
+        missing = {"path", "dx", "group", "split", "source"} - set(reader.fieldnames or ())
+        if missing:
+            raise ValueError(f"{path} has no column {', '.join(sorted(missing))}")
+        return [_csv_row(path, number, record) for number, record in enumerate(reader, 2)]
+
+
+def _csv_row(table: Path, number: int, record: dict[str, str]) -> Row:
+    dx = ALIASES.get(record["dx"], record["dx"])
+    if dx not in CLASSES and dx not in COARSE:
+        raise ValueError(f"{table}, line {number}: no such label {dx!r}")
+    return Row(
+        path=table.parent / record["path"],
+        dx=dx,
+        group=record["group"],
+        split=record["split"],
+        source=record["source"],
+        lesion=record.get("lesion", ""),
+        patient=record.get("patient", ""),
+        age=float(record["age"]) if record.get("age") else None,
+        sex=record.get("sex", ""),
+        site=record.get("site", ""),
+        skin_type=record.get("skin_type", ""),
+    )
