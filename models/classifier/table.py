@@ -8,7 +8,6 @@ from pathlib import Path
 
 from models.classifier.labels import ALIASES, CLASSES, MALIGNANT, MELANOMA
 
-
 COARSE = {
     "benign": tuple(index for index in range(len(CLASSES)) if index not in MALIGNANT),
     "malignant": MALIGNANT,
@@ -88,10 +87,15 @@ def _row(folder: Path, record: dict[str, str], source: str) -> Row:
         source=source,
         lesion=record.get("lesion_id", ""),
         patient=record.get("patient_id", ""),
-        age=float(record["age"]) if record.get("age") else None,
+        age=_age(record.get("age", "")),
         sex=record.get("sex", ""),
         site=record.get("site", ""),
     )
+
+
+def _age(told: str) -> float | None:
+    """ISIC 2017 writes `unknown` where it is not known."""
+    return None if told in ("", "unknown") else float(told)
 
 
 def fold(group: str, folds: int, seed: int) -> int:
@@ -137,7 +141,7 @@ def _csv_row(table: Path, number: int, record: dict[str, str]) -> Row:
         source=record["source"],
         lesion=record.get("lesion", ""),
         patient=record.get("patient", ""),
-        age=float(record["age"]) if record.get("age") else None,
+        age=_age(record.get("age", "")),
         sex=record.get("sex", ""),
         site=record.get("site", ""),
         skin_type=record.get("skin_type", ""),
