@@ -79,7 +79,8 @@ def reliability(truth: Array, p: Array, groups: Sequence[str], bins: int = 10, r
 
 def net_benefit(truth: Array, p: Array, thresholds: Array) -> Array:
     """True minus weighted false alarms per picture, when acting on `p >= threshold` (Vickers and Elkin 2006): [T]."""
-    return _net_benefit(Samples(truth, p), thresholds)[0]
+    y: Array = _net_benefit(Samples(truth, p), thresholds)[0]
+    return y
 
 
 def decision(truth: Array, p: Array, groups: Sequence[str], repeats: int = REPEATS) -> Curve:
@@ -91,7 +92,8 @@ def _net_benefit(samples: Samples, thresholds: Array) -> Array:
     called = (samples.p[:, None] >= thresholds).astype(np.float64)
     hits = samples.weights @ (called * samples.truth[:, None])
     alarms = samples.weights @ (called * (1 - samples.truth)[:, None])
-    return (hits - alarms * thresholds / (1 - thresholds)) / samples.weights.sum(1, keepdims=True)
+    y: Array = (hits - alarms * thresholds / (1 - thresholds)) / samples.weights.sum(1, keepdims=True)
+    return y
 
 
 def confusion(labels: NDArray[np.int64], predicted: NDArray[np.int64], n_classes: int) -> NDArray[np.int64]:

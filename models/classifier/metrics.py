@@ -69,7 +69,8 @@ class Metric:
 def _auc(samples: Samples) -> Array:
     found, alarms = samples.found, samples.alarms
     area = (np.diff(alarms) * (found[:, 1:] + found[:, :-1]) / 2).sum(1)
-    return area / (found[:, -1] * alarms[:, -1])
+    value: Array = area / (found[:, -1] * alarms[:, -1])
+    return value
 
 
 def _partial_auc(samples: Samples) -> Array:
@@ -81,13 +82,15 @@ def _partial_auc(samples: Samples) -> Array:
     part = np.clip(sensitivity[:, 1:], PARTIAL_FROM, 1) - low
     middle = np.divide(low + part / 2 - sensitivity[:, :-1], width, out=np.zeros_like(width), where=width > 0)
     height = 1 - (alarm_rate[:, :-1] + middle * np.diff(alarm_rate))
-    return (part * height).sum(1)
+    value: Array = (part * height).sum(1)
+    return value
 
 
 def _average_precision(samples: Samples) -> Array:
     found, called = samples.found[:, 1:], samples.found[:, 1:] + samples.alarms[:, 1:]
     precision = np.divide(found, called, out=np.zeros_like(found), where=called > 0)
-    return (np.diff(samples.found) * precision).sum(1) / found[:, -1]
+    value: Array = (np.diff(samples.found) * precision).sum(1) / found[:, -1]
+    return value
 
 
 def _specificity_at(samples: Samples, sensitivity: float = 0.95) -> Array:
@@ -97,7 +100,8 @@ def _specificity_at(samples: Samples, sensitivity: float = 0.95) -> Array:
 
 
 def _brier(samples: Samples) -> Array:
-    return (samples.weights @ np.square(samples.p - samples.truth)) / samples.weights.sum(1)
+    value: Array = (samples.weights @ np.square(samples.p - samples.truth)) / samples.weights.sum(1)
+    return value
 
 
 def _ece(samples: Samples, bins: int = 10) -> Array:
