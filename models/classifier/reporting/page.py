@@ -23,7 +23,7 @@ WORDS = {
     ),
     "specificity_at_95_sensitivity": (
         "specificity at 95 % sensitivity",
-        "harmless pictures left alone when 95 % is found",
+        "share of the others left alone when 95 % is found",
     ),
     "brier": ("Brier score", "mean squared error of the probability; lower is better"),
     "ece": ("ECE", "how far probabilities are from what happens, over ten bins; lower is better"),

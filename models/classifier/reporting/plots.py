@@ -49,7 +49,7 @@ def roc(name: str, curve: Curve, points: Sequence[tuple[str, float, float]]) -> 
             axes.plot(alarms, sensitivity, marker, color=SECOND, markersize=8, label=label)
         if points:
             axes.legend(loc="lower right")
-        _percent(axes, f"harmless pictures called {name}", f"{name} found (sensitivity)")
+        _percent(axes, f"other pictures called {name}", f"{name} found (sensitivity)")
         axes.set(xlim=(0, 1), ylim=(0, 1.01))
         svg = drawing.inline(figure, f"{name}-roc")
     return Plot(
