@@ -2,7 +2,7 @@
 
 import typer
 
-from cli import assess, bentos, doctor, engine, export, export_fsdp, serve, train, train_vlm
+from cli import assess, bentos, cross_validate, doctor, engine, evaluate, export, export_fsdp, serve, train, train_vlm
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -15,6 +15,8 @@ app.command(name="assess")(assess.command)
 app.command(name="doctor")(doctor.command)
 app.command(name="bentos")(bentos.command)
 app.command(name="engine")(engine.command)
+app.command(name="evaluate")(evaluate.command)
+app.command(name="cross-validate")(cross_validate.command)
 
 training = typer.Typer(no_args_is_help=True, help="Train a model (needs the `train` extra: `make .venv/installed`).")
 training.command(name="classifier")(train.classifier)
