@@ -40,7 +40,9 @@ class Tracker:
 
     def log(self, line: dict[str, Any]) -> None:
         """The figures of one epoch."""
-        numbers = {key: float(value) for key, value in line.items() if isinstance(value, int | float) and key != "epoch"}
+        numbers = {
+            key: float(value) for key, value in line.items() if isinstance(value, int | float) and key != "epoch"
+        }
         now = int(time.time() * 1000)
         points = [self._metric(key, value, now, line["epoch"]) for key, value in numbers.items()]
         self._client.log_batch(self.run_id, metrics=points)

@@ -68,7 +68,9 @@ def die_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "step"), [({}, 2), ({}, 5), (EVERYTHING, 2), (EVERYTHING, 6)], ids=["plain-1", "plain-2", "all-1", "all-2"]
+    ("changes", "step"),
+    [({}, 2), ({}, 5), (EVERYTHING, 2), (EVERYTHING, 6)],
+    ids=["plain-1", "plain-2", "all-1", "all-2"],
 )
 def test_a_killed_run_goes_on_to_the_same_weights(
     changes: dict[str, Any], step: int, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -332,7 +334,9 @@ def test_an_unknown_backbone_is_refused() -> None:
 
 
 def test_the_rare_class_is_drawn_oftener_and_changed_more(data: Path) -> None:
-    config = tiny.plan(rare={"classes": ["mel"], "times": 4, "augmentation": {"erase": 1}}, augmentation=None, batch_size=8)
+    config = tiny.plan(
+        rare={"classes": ["mel"], "times": 4, "augmentation": {"erase": 1}}, augmentation=None, batch_size=8
+    )
     rows = make_folds(config, data).train
     lesson = batches.Lesson(rows, config, torch.device("cpu"))
     plain = pictures.chances(rows, tiny.plan())

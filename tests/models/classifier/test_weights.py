@@ -159,7 +159,9 @@ def test_unfolded_batch_norm_computes_the_same_and_can_be_trained_on(tmp_path: P
 def test_folded_weights_of_another_network_are_named(tmp_path: Path) -> None:
     about = json.dumps([{"i": 0}, {"i": 1}]).encode()
     array = np.zeros((4, 3, 3, 3), np.float32)
-    np.savez(tmp_path / "a.npz", meta_json=np.frombuffer(about, np.uint8), conv00_weight=array, conv00_bias=array[:, 0, 0, 0])
+    np.savez(
+        tmp_path / "a.npz", meta_json=np.frombuffer(about, np.uint8), conv00_weight=array, conv00_bias=array[:, 0, 0, 0]
+    )
     with pytest.raises(ValueError, match=r"a\.npz holds 1 convolutions, and this network has \d+"):
         start(tmp_path / "a.npz", "test_efficientnet", normalisation="half", pad_type="same")
 
