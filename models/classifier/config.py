@@ -245,3 +245,13 @@ def _text(value: Any) -> str:
     if isinstance(value, tuple):
         return ", ".join(map(str, value))
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def table() -> str:
+    """`describe` as a table in Markdown."""
+    lines = [f"| `{key}` | {f'`{default}`' if default else ''} | {meaning} |" for key, default, meaning in describe()]
+    return "\n".join(["| key | default | meaning |", "|---|---|---|", *lines])
+
+
+if __name__ == "__main__":
+    print(table())  # noqa: T201
