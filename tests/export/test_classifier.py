@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -252,8 +253,19 @@ def test_a_network_whose_heat_map_would_not_be_grad_cam_is_refused() -> None:
     torch.manual_seed(3)
     batch = np.random.default_rng(4).integers(0, 256, (2, 64, 64, 3), np.uint8)
     other = build("mobilenetv3_small_050").eval()
-    with pytest.raises((export.HeatmapError, RuntimeError)):
+    with pytest.raises(export.HeatmapError, match="MobileNetV3"):
         graph.check_heatmap(other, batch)
+
+
+def test_a_head_that_bends_the_scores_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(3)
+    network: Any = build("test_efficientnet").eval()
+    straight = network.forward_head
+    bent = lambda features, pre_logits=False: straight(features**3, pre_logits=pre_logits)  # noqa: E731
+    monkeypatch.setattr(network, "forward_head", bent)
+    batch = np.random.default_rng(4).integers(0, 256, (2, 64, 64, 3), np.uint8)
+    with pytest.raises(export.HeatmapError, match="differs from Grad-CAM"):
+        graph.check_heatmap(network, batch)
 
 
 def test_two_networks_that_normalise_each_their_own_way_are_one_graph(tmp_path: Path) -> None:
