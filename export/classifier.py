@@ -121,9 +121,9 @@ def write_graph(
 
     Raises ParityError where it is not what torch computes, HeatmapError where its heat map is not Grad-CAM.
     """
-    graph.write(Served(network, fitted, module, views), size, path, checked)
     if checked is not None:
         graph.check_heatmap(network, checked)
+    graph.write(Served(network, fitted, module, views), size, path, checked)
 
 
 def write(

@@ -68,8 +68,11 @@ def check_heatmap(network: nn.Module, pictures: NDArray[np.uint8]) -> None:
     """Compare the heat map of each member with pytorch-grad-cam's: uint8 [N, S, S, 3]. Raises HeatmapError."""
     image = torch.from_numpy(pictures)
     for member in network.members if isinstance(network, Ensemble) else [network]:
-        with torch.inference_mode():
-            own = Perception(member).eval()(image)[2].numpy()
+        try:
+            with torch.inference_mode():
+                own = Perception(member).eval()(image)[2].numpy()
+        except RuntimeError as error:
+            raise HeatmapError(f"{type(member).__name__} has no heat map: {error}") from error
         expected = _grad_cam(member, image)
         side = pictures.shape[1]
         # Grad-CAM comes stretched over the picture, and scaled before and after.

@@ -36,8 +36,8 @@ RAISED_BY = {
     "no_classifier": "The picture could not be judged by the main model, so the spot is not rated low.",
     "poor_picture": "The picture is not good enough to rate the spot low; a sharper, better lit one may help.",
     "out_of_distribution": (
-        "The picture is unlike the skin pictures the model learned from, so the spot is not rated low. Take another one "
-        "that shows the spot large and in the middle."
+        "The picture is unlike those the model learned from, so the spot is not rated low. "
+        "Take another one that shows the spot large and in the middle."
     ),
 }
 

@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,12 +15,14 @@ from scipy.special import softmax
 from torch import nn
 
 from export import classifier as export
-from models.classifier import evaluate, pictures, table
+from export import gate as gates
+from export import graph
+from models.classifier import evaluate, pictures, strange, table
 from models.classifier.artifact import MODEL_FILE, Artifact, ArtifactError
 from models.classifier.calibration import Calibration
 from models.classifier.config import TrainConfig
 from models.classifier.labels import CLASSES, MALIGNANT, MELANOMA
-from models.classifier.network import Served, build
+from models.classifier.network import Ensemble, Served, build
 from models.classifier.train import Folds, Trainer, make_folds, raw_scores
 from services.classifier.classifier import Classifier
 from services.classifier.engine.onnx_runtime import OnnxEngine
@@ -44,6 +47,19 @@ class Release:
         return Artifact.load(self.folder)
 
 
+def photographs(folder: Path, n: int) -> list[table.Row]:
+    """Lesions on another skin, in another light."""
+    folder.mkdir(exist_ok=True)
+    rows = []
+    for i in range(n):
+        pixels = np.asarray(lesion(48, 36, seed=900 + i), float) * 0.4 + np.random.default_rng(i).normal(
+            60, 25, (36, 48, 3)
+        )
+        Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(folder / f"{i}.png")
+        rows.append(table.Row(folder / f"{i}.png", CLASSES[i % 2], f"{folder.name}{i}", "train", "pad_ufes_20"))
+    return rows
+
+
 @pytest.fixture(scope="module")
 def release(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
     """Trained and exported once; tests must leave it as it is."""
@@ -56,7 +72,9 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
     folder = work / "released"
     folder.mkdir()
     (folder / "stale.txt").touch()
-    yield Release(export.write(folder, network, config, folds, "1.0.0"), data, config, folds, network)
+    rows = gates.Rows([*folds.train, *photographs(work / "photos", 24)], [*folds.calibration, *photographs(work, 12)])
+    written = export.write(folder, network, config, folds, "1.0.0", views=2, gate_rows=rows)
+    yield Release(written, data, config, folds, network)
     Artifact.load(folder)
     torch.set_num_threads(threads)
 
@@ -73,7 +91,33 @@ def test_the_folder_holds_what_its_manifest_says(release: Release) -> None:
     assert manifest.calibration.prevalence == pytest.approx(np.mean([label == MELANOMA for label in labels]))
     assert manifest.calibration.malignant_prevalence == pytest.approx(np.mean([label in MALIGNANT for label in labels]))
     assert manifest.training_data_sha256 == table.digest(release.folds.train)
-    assert manifest.files[MODEL_FILE].thresholds["sensitivity_95"].sensitivity >= 0.95
+    thresholds = manifest.files[MODEL_FILE].thresholds
+    assert set(thresholds) == {"sensitivity_95", "malignant_sensitivity_95"}
+    assert all(threshold.sensitivity >= 0.95 for threshold in thresholds.values())
+    assert manifest.views == 2
+    assert manifest.conformal is not None
+    assert set(manifest.conformal.thresholds) == set(CLASSES)
+
+
+def test_the_gate_is_measured_on_pictures_it_was_not_fitted_on(release: Release) -> None:
+    manifest = release.artifact.manifest
+    assert manifest.ood is not None
+    assert manifest.modality is not None
+    assert manifest.modality.n == len(release.folds.calibration) + 12
+    assert manifest.modality.balanced_accuracy > 0.9
+    assert min(manifest.ood.pass_rates["held-out dermoscopy"], manifest.ood.pass_rates["held-out photograph"]) >= 0.97
+    assert manifest.ood.pass_rates["no lesion: noise"] <= 0.2
+    assert sum("no lesion" in name for name in manifest.ood.pass_rates) == len(strange.KINDS)
+
+
+def test_the_service_tells_photographs_and_what_is_no_lesion(release: Release, tmp_path: Path) -> None:
+    seen = [classify(release.artifact, row.path.read_bytes()) for row in release.folds.calibration[:3]]
+    assert {found.modality for found in seen} <= {"dermoscopy", None}
+    assert {found.in_distribution for found in seen} == {True}
+    taken = [classify(release.artifact, row.path.read_bytes()) for row in photographs(tmp_path, 3)]
+    assert {found.modality for found in taken} <= {"photograph", None}
+    noise = strange.pictures(1)["noise"][0]
+    assert classify(release.artifact, encode(noise, "PNG")).in_distribution is False
 
 
 def test_the_graph_keeps_the_contract(release: Release) -> None:
@@ -94,13 +138,14 @@ def test_the_graph_keeps_the_contract(release: Release) -> None:
 
 def test_the_graph_computes_what_torch_computes_calibration_included(release: Release) -> None:
     stored = json.loads((release.folder / "manifest.json").read_text())["calibration"]
-    served = Served(release.network, Calibration(stored["temperature"], tuple(stored["bias"]))).eval()
+    served = Served(release.network, Calibration(stored["temperature"], tuple(stored["bias"])), views=2).eval()
     batch = np.random.default_rng(1).integers(0, 256, (4, 40, 40, 3), np.uint8)
     with torch.inference_mode():
         expected = served(torch.from_numpy(batch))
     found = evaluate.run(release.folder / MODEL_FILE, batch)
-    for name, tensor in zip(Served.OUTPUTS, expected, strict=True):
-        assert found[name] == pytest.approx(tensor.numpy(), rel=1e-3, abs=1e-4), name
+    for name, tensor in zip(served.outputs, expected, strict=True):
+        if name != "ood":  # without the gate it is another
+            assert found[name] == pytest.approx(tensor.numpy(), rel=1e-3, abs=1e-4), name
 
 
 def test_the_graph_scores_a_picture_as_it_was_scored_for_calibration(release: Release) -> None:
@@ -108,7 +153,8 @@ def test_the_graph_scores_a_picture_as_it_was_scored_for_calibration(release: Re
     stored = json.loads((release.folder / "manifest.json").read_text())["calibration"]
     batch = np.random.default_rng(3).integers(0, 256, (4, 40, 40, 3), np.uint8)
     fitted = Calibration(stored["temperature"], tuple(stored["bias"]))
-    expected = softmax(fitted.apply(raw_scores(release.network, batch)), axis=1)
+    views = [raw_scores(release.network, view) for view in (batch, np.ascontiguousarray(batch[:, :, ::-1]))]
+    expected = softmax(fitted.apply(np.mean(views, axis=0)), axis=1)
     assert evaluate.run(release.folder / MODEL_FILE, batch)["classes"] == pytest.approx(expected, abs=1e-5)
 
 
@@ -193,6 +239,49 @@ def test_a_graph_that_computes_something_else_is_not_released(
     with pytest.raises(export.ParityError, match=r"output melanoma differs from torch by 1\.0e-02"):
         export.write(folder, build("test_efficientnet").eval(), release.config, release.folds, "2")
     assert [file.name for file in folder.iterdir()] == ["before.txt"]
+
+
+@pytest.mark.parametrize("backbone", ["test_efficientnet", "test_resnet", "test_convnext"])
+def test_the_heat_map_is_grad_cam(backbone: str) -> None:
+    torch.manual_seed(3)
+    batch = np.random.default_rng(4).integers(0, 256, (3, 64, 64, 3), np.uint8)
+    graph.check_heatmap(build(backbone).eval(), batch)
+
+
+def test_a_network_whose_heat_map_would_not_be_grad_cam_is_refused() -> None:
+    """MobileNetV3 has a layer between pooling and classifier: the classifier's weights are no gradient there."""
+    torch.manual_seed(3)
+    batch = np.random.default_rng(4).integers(0, 256, (2, 64, 64, 3), np.uint8)
+    other = build("mobilenetv3_small_050").eval()
+    with pytest.raises(export.HeatmapError, match="MobileNetV3"):
+        graph.check_heatmap(other, batch)
+
+
+def test_a_head_that_bends_the_scores_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(3)
+    network: Any = build("test_efficientnet").eval()
+    straight = network.forward_head
+    bent = lambda features, pre_logits=False: straight(features**3, pre_logits=pre_logits)  # noqa: E731
+    monkeypatch.setattr(network, "forward_head", bent)
+    batch = np.random.default_rng(4).integers(0, 256, (2, 64, 64, 3), np.uint8)
+    with pytest.raises(export.HeatmapError, match="differs from Grad-CAM"):
+        graph.check_heatmap(network, batch)
+
+
+def test_two_networks_that_normalise_each_their_own_way_are_one_graph(tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    first, second = build("test_efficientnet"), build("test_efficientnet", pad_type="same", normalisation="half")
+    both = Ensemble([first, second]).eval()
+    fitted = Calibration(1.3, tuple(np.linspace(-1, 1, 7)), slope=1.2, offset=-0.3)
+    batch = np.random.default_rng(6).integers(0, 256, (3, 40, 40, 3), np.uint8)
+    export.write_graph(both, fitted, 40, tmp_path / MODEL_FILE, checked=batch)
+    found = evaluate.run(tmp_path / MODEL_FILE, batch)
+    expected = softmax(fitted.apply(raw_scores(both, batch)), axis=1)
+    assert found["classes"] == pytest.approx(expected, abs=1e-5)
+    single = [raw_scores(one, batch) for one in (first, second)]
+    assert raw_scores(both, batch) == pytest.approx(np.mean(single, axis=0), abs=1e-5)
+    assert found["embedding"].shape[1] == 2 * first.num_features
+    assert "photograph" not in found
 
 
 def test_another_networks_file_under_this_manifest_is_refused(release: Release, tmp_path: Path) -> None:

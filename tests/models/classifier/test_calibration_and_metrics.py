@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.special import log_softmax, softmax
+from scipy.special import log_softmax, logsumexp, softmax
 
 from models.classifier import calibration, metrics
-from models.classifier.labels import CLASSES
+from models.classifier.labels import CLASSES, MELANOMA
 from models.classifier.metrics import Array
 
 N = len(CLASSES)
@@ -46,6 +46,33 @@ def test_calibration_never_worsens_what_it_is_fitted_on(seed: int, temperature: 
     raw[:, 4] += shift
     fitted = calibration.fit(raw, labels)
     assert log_loss(fitted.apply(raw), labels) <= log_loss(raw, labels) + 0.005
+
+
+def test_platt_mends_the_melanoma_logit_and_leaves_the_others_to_each_other() -> None:
+    true, labels = sample(8000)
+    raw = true.copy()
+    others = logsumexp(np.delete(true, MELANOMA, axis=1), axis=1)
+    raw[:, MELANOMA] = 3 * (true[:, MELANOMA] - others) + 2 + others
+    found = calibration.fit(raw, labels, method="platt")
+    plain = calibration.fit(raw, labels)
+    assert log_loss(found.apply(raw), labels) < log_loss(plain.apply(raw), labels) - 0.01
+    p, before = softmax(found.apply(raw), axis=1), softmax(plain.apply(raw), axis=1)
+    rest = [c for c in range(N) if c != MELANOMA]
+    share = p[:, rest] / p[:, rest].sum(1, keepdims=True)
+    assert share == pytest.approx(before[:, rest] / before[:, rest].sum(1, keepdims=True), abs=1e-6)
+    assert p[:, MELANOMA].mean() == pytest.approx((labels == MELANOMA).mean(), abs=0.005)
+
+
+def test_temperature_alone_leaves_the_biases_alone() -> None:
+    true, labels = sample(3000)
+    found = calibration.fit(true * 2, labels, method="temperature")
+    assert found.temperature == pytest.approx(2, rel=0.1)
+    assert set(found.bias) == {0.0}
+
+
+def test_a_method_that_does_not_exist_is_named() -> None:
+    with pytest.raises(ValueError, match=r"'isotonic'.*bcts"):
+        calibration.fit(*sample(50), method="isotonic")  # type: ignore[arg-type]
 
 
 def test_calibration_stands_a_class_that_is_not_there() -> None:
