@@ -126,7 +126,7 @@ _FLAGS = {"": None, "0": False, "1": True}
 
 
 def read_csv(path: Path) -> list[Row]:
-    """Rows of a table of `melalog data`. Raises ValueError naming the file, and the columns or the line that are wrong."""
+    """Rows of a table of `melalog data`. Raises ValueError naming the file, and the columns or the line at fault."""
     if not path.is_file():
         raise FileNotFoundError(f"no table {path}")
     try:

@@ -23,7 +23,7 @@ SPLITS = {
 
 
 def rows(folder: Path, source: str = "", layout: str = LAYOUT) -> list[Row]:
-    """Every picture in a class folder; the group is the file's content. Raises ValueError for a folder of no known class."""
+    """Every picture in a class folder, grouped by content. Raises ValueError for a folder of no known class."""
     if not folder.is_dir():
         raise lacking(folder, "class folders", layout)
     base = _base(folder)
