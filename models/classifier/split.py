@@ -53,18 +53,17 @@ def _place(rows: Sequence[Row], shares: Mapping[str, float], seed: int) -> dict[
     groups: dict[str, Counter[int]] = defaultdict(Counter)
     for row in rows:
         groups[row.group][column[row.source, row.dx]] += 1
-    totals = np.array(list(Counter(column[row.source, row.dx] for row in rows).items()) or [(0, 0)])
-    wanted = np.zeros((len(shares), len(strata) + 1))  # the last column: pictures of any label
-    wanted[:, totals[:, 0] if strata else []] = np.outer(list(shares.values()), totals[:, 1] if strata else [])
-    wanted[:, -1] = len(rows) * np.array(list(shares.values()))
+    counts = Counter((row.source, row.dx) for row in rows)
+    totals = [*(counts[stratum] for stratum in strata), len(rows)]  # the last: pictures of any label
+    wanted = np.outer(list(shares.values()), totals)
     have, names, placed = np.zeros_like(wanted), list(shares), {}
     for group in sorted(groups, key=lambda name: (-groups[name].total(), _chance(name, seed))):
-        places = [*groups[group], len(strata)]
-        adds = np.array([*groups[group].values(), groups[group].total()])
+        places, adds = zip(*sorted(groups[group].items()), (len(strata), groups[group].total()), strict=True)
         # growth of the sum of (have - wanted)² / wanted
-        growth = ((2 * (have - wanted)[:, places] * adds + adds**2) / wanted[:, places]).sum(1)
+        more = np.array(adds)
+        growth = ((2 * (have - wanted)[:, places] * more + more**2) / wanted[:, places]).sum(1)
         chosen = int(np.argmin(growth))
-        have[chosen, places] += adds
+        have[chosen, places] += more
         placed[group] = names[chosen]
     return placed
 
