@@ -1,5 +1,7 @@
 """`melalog export int8|fp16|triton`: further forms of a trained classifier."""
 
+import os
+import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -9,6 +11,42 @@ ARTIFACT = Annotated[Path, typer.Argument(help="Folder of the artifact, as `mela
 DATA = Annotated[Path, typer.Option(envvar="MELALOG_DATA_DIR", help="The pictures it was trained on.", exists=True)]
 RANGES = 200
 """Training pictures that show the ranges of the activations."""
+
+
+def classifier(
+    runs: Annotated[list[Path], typer.Argument(help="Folders of finished runs; several are averaged in one graph.")],
+    out: Annotated[Path, typer.Option(help="The artifact's folder; replaced only when all is done.")],
+    data: DATA,
+    config: Annotated[
+        str,
+        typer.Option(help="The plan whose folds the runs share: a YAML file, or a name in models/classifier/configs."),
+    ] = "released",
+    version: Annotated[str, typer.Option(help="The artifact's version.")] = "0.1.0",
+    name: Annotated[str, typer.Option(help="The artifact's name; default: its networks.")] = "",
+    note: Annotated[str, typer.Option(help="How it was trained, for the card.")] = "",
+    views: Annotated[int, typer.Option(help="Turns and mirrors averaged inside the graph: 1, 2, 4 or 8.")] = 1,
+) -> None:
+    """Calibrate, gate, export and measure finished runs as one artifact; `melalog release` then puts it in place."""
+    try:
+        from export import candidate, ensemble
+        from models.classifier import report, train
+        from models.classifier.config import TrainConfig
+    except ImportError as error:
+        raise _missing(error) from None
+    os.environ["MELALOG_DATA_DIR"] = str(data)  # plans may name files in it
+    try:
+        settings = TrainConfig.load(config)
+        report.check_data(data)
+        folds = train.make_folds(settings, data)
+        loaded = ensemble.load(runs)
+    except (FileNotFoundError, ValueError) as error:
+        raise typer.BadParameter(str(error)) from None
+    plan = candidate.Plan(loaded, settings, folds, version, name or "+".join(loaded.backbones), note, views)
+    figures = candidate.write(plan, out, data, command=" ".join(["melalog", *sys.argv[1:]]))
+    typer.echo(f"written to {out}")
+    for figure, told in figures.items():
+        low, high = told["interval"]
+        typer.echo(f"  {figure:48} {told['value']:.3f} ({low:.3f} to {high:.3f})  {told['data']}, n = {told['n']}")
 
 
 def int8(artifact: ARTIFACT, data: DATA) -> None:
