@@ -7,15 +7,16 @@ import torch
 from models.classifier.config import TrainConfig
 from models.classifier.train import devices, fitting
 from models.classifier.train.checkpoint import LAST
-from models.classifier.train.folds import Folds
+from models.classifier.train.folds import Folds, check
 from models.classifier.train.loop import Trainer
 
 
 def trainer(config: TrainConfig, folds: Folds, out: Path, *, find_batch_size: bool = False) -> Trainer:
     """The calibration fold chooses the epoch where the plan asks for no fold of its own.
 
-    With `find_batch_size` the largest that fits; a run that is taken up again keeps the one it had.
+    Raises ValueError for a fold of one class. With `find_batch_size` the largest that fits; a run that is taken up again keeps the one it had.
     """
+    check(folds, config)
     place = devices.start()
     if find_batch_size:
         found = _batch_size_of(out / LAST) or fitting.batch_size(config, len(folds.train), place)
