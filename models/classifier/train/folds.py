@@ -95,7 +95,8 @@ def require_both(rows: Sequence[table.Row], endpoint: Literal["melanoma", "malig
     if not 0 < positive < len(known):
         raise ValueError(
             f"{name}: {positive} pictures with {endpoint} and {len(known) - positive} without "
-            f"({len(rows) - len(known)} leave it open); both kinds are needed: see the sources, the numbers of folds and selection.endpoint"
+            f"({len(rows) - len(known)} leave it open); both kinds are needed: "
+            "see the sources, the numbers of folds and selection.endpoint"
         )
 
 

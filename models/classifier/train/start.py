@@ -14,7 +14,8 @@ from models.classifier.train.loop import Trainer
 def trainer(config: TrainConfig, folds: Folds, out: Path, *, find_batch_size: bool = False) -> Trainer:
     """The calibration fold chooses the epoch where the plan asks for no fold of its own.
 
-    Raises ValueError for a fold of one class. With `find_batch_size` the largest that fits; a run that is taken up again keeps the one it had.
+    With `find_batch_size` the largest that fits; a run that is taken up again keeps the one it had.
+    Raises ValueError for a fold of one class.
     """
     check(folds, config)
     place = devices.start()
