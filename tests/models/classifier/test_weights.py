@@ -107,7 +107,7 @@ def test_a_missing_file_and_a_missing_variable_are_named(tmp_path: Path, monkeyp
 def test_imagenet_weights_that_cannot_be_had_say_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setenv("HF_HOME", "/nonexistent")
-    with pytest.raises(ValueError, match="weights of resnet18 cannot be had .* set initial to a local"):
+    with pytest.raises(ValueError, match=r"weights of resnet18 cannot be had .* set initial to a local"):
         start("imagenet", "resnet18")
 
 
