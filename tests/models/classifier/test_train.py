@@ -316,7 +316,7 @@ def test_mlflow_keeps_the_figures_of_every_epoch_also_of_a_run_taken_up(
     from mlflow import MlflowClient  # noqa: PLC0415
 
     store = str(tmp_path / "mlruns")
-    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    monkeypatch.delenv("MLFLOW_ALLOW_FILE_STORE", raising=False)
     config = tiny.plan(tracking={"mlflow": store, "experiment": "tiny"}, selection={"metric": "auc"})
     kill_at(5, trainer(config, data, tmp_path / "run"), monkeypatch)
     trainer(config, data, tmp_path / "run").run()
