@@ -25,7 +25,8 @@ on its own.
 **Network.** {networks}, {size} px, whole frame squashed to a square. {parameters}
 {note}
 
-**Data.** {sources}; split by lesion or patient joined with near duplicates. Calibrated on {calibration}
+**Data.** {sources}.
+Split by lesion or patient joined with near duplicates. Calibrated on {calibration}
 ({n_calibration} pictures, melanoma {prevalence:.1%}).
 
 **Terms.** The weights are for non-commercial use (CC BY-NC 4.0), as the pictures are. The code is Apache-2.0.
@@ -133,8 +134,8 @@ def write_card(folder: Path) -> None:
         name=manifest["name"],
         version=manifest["version"],
         networks=" and ".join(manifest.get("networks", [manifest["training"]["backbone"]])),
-        sources=textwrap.fill(_list([SOURCES.get(name, name) for name in manifest["training"]["train_sources"]]), 110),
-        note=textwrap.fill(manifest["training_note"] + " Nothing was chosen on the figures below.", 118),
+        sources=_list([SOURCES.get(name, name) for name in manifest["training"]["train_sources"]]),
+        note=textwrap.fill(manifest["training_note"] + " Nothing was chosen on the test figures below.", 118),
         size=manifest["input"]["size"],
         parameters=f"{size / 1e6:.0f} MB as ONNX.",
         calibration=fold["data"],
