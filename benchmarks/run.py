@@ -20,7 +20,7 @@ from models.classifier.artifact import MODEL_FILE, RELEASED, Artifact
 from models.classifier.preprocess import prepare
 from services.classifier import quality
 from services.classifier.classifier import MAX_BATCH, OVERSAMPLING
-from services.classifier.engine import OnnxEngine
+from services.classifier.engine.onnx_runtime import OnnxEngine
 from services.common import fusing, images
 from services.common.cores import usable_cores
 from services.contracts import FuseRequest, FusionInfo

@@ -2,7 +2,21 @@
 
 import typer
 
-from cli import assess, bentos, doctor, engine, export, export_fsdp, serve, train, train_vlm
+from cli import (
+    assess,
+    bentos,
+    cross_validate,
+    doctor,
+    engine,
+    evaluate,
+    export,
+    export_classifier,
+    export_fsdp,
+    release,
+    serve,
+    train,
+    train_vlm,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -15,6 +29,9 @@ app.command(name="assess")(assess.command)
 app.command(name="doctor")(doctor.command)
 app.command(name="bentos")(bentos.command)
 app.command(name="engine")(engine.command)
+app.command(name="evaluate")(evaluate.command)
+app.command(name="cross-validate")(cross_validate.command)
+app.command(name="release")(release.command)
 
 training = typer.Typer(no_args_is_help=True, help="Train a model (needs the `train` extra: `make .venv/installed`).")
 training.command(name="classifier")(train.classifier)
@@ -25,6 +42,10 @@ app.add_typer(training, name="train")
 exporting = typer.Typer(no_args_is_help=True, help="From a trained model to something that can be served.")
 exporting.command(name="vlm")(export.vlm)
 exporting.command(name="fsdp")(export_fsdp.fsdp)
+exporting.command(name="classifier")(export_classifier.classifier)
+exporting.command(name="int8")(export_classifier.int8)
+exporting.command(name="fp16")(export_classifier.fp16)
+exporting.command(name="triton")(export_classifier.triton)
 app.add_typer(exporting, name="export")
 
 if __name__ == "__main__":

@@ -1,11 +1,10 @@
 """`melalog train`: from the data folder to a released artifact."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-
-CONFIG = Path(__file__).parents[1] / "models" / "classifier" / "configs" / "released.yaml"
 
 
 def classifier(
@@ -14,27 +13,47 @@ def classifier(
         Path,
         typer.Option(envvar="MELALOG_DATA_DIR", help="Folder with ham10000/, isic2017/, pad_ufes_20/.", exists=True),
     ],
-    config: Annotated[Path, typer.Option(help="YAML of models.classifier.config.TrainConfig.", exists=True)] = CONFIG,
+    config: Annotated[
+        str, typer.Option(help="A plan: a YAML file, or the name of one in models/classifier/configs.")
+    ] = "released",
+    change: Annotated[
+        list[str] | None, typer.Option("--set", help="key=value instead of the plan's: optimiser.lr=1e-3. Repeatable.")
+    ] = None,
+    only_train: Annotated[bool, typer.Option("--only-train", help="Stop at OUT/network.safetensors.")] = False,
+    find_batch_size: Annotated[
+        bool, typer.Option("--find-batch-size", help="Train with the largest batch that fits into memory.")
+    ] = False,
     release: Annotated[Path | None, typer.Option(help="Where to write the artifact; default OUT/artifact.")] = None,
     version: Annotated[str, typer.Option(help="The artifact's version.")] = "0.1.0",
 ) -> None:
-    """Train, calibrate, export and measure a lesion classifier."""
+    """Train, calibrate, export and measure a lesion classifier: on one device, or on many under `torchrun`."""
     try:
         from export import classifier as exporting
         from models.classifier import report, train
         from models.classifier.config import TrainConfig
+        from models.classifier.train import devices, folds, start
+        from models.classifier.train.errors import TrainingError
     except ImportError as error:
         raise typer.BadParameter(
             f"{error.name} is not installed here: run this from the environment `make .venv/installed` makes"
         ) from None
+    os.environ["MELALOG_DATA_DIR"] = str(data)  # plans may name files in it
     try:
-        settings = TrainConfig.load(config)
-        report.check_data(data)
-        folds = train.make_folds(settings, data)
-    except (FileNotFoundError, ValueError) as error:  # a missing table; a wrong key, which pydantic names
+        settings = TrainConfig.load(config, change or ())
+        if not only_train:
+            report.check_data(data)
+        parts = train.make_folds(settings, data)
+        trainer = start.trainer(settings, parts, out, find_batch_size=find_batch_size)
+        if trainer.place.main:
+            _say_what_is_learned(trainer.config, parts, folds.absent(parts.train))
+        network = trainer.run(lambda *_: _tell(trainer.history[-1]))
+    # a missing table or file; a wrong key, which pydantic names; a broken picture; a full disk; a rate too high
+    except (FileNotFoundError, ValueError, TrainingError, FloatingPointError) as error:
         raise typer.BadParameter(str(error)) from None
-    typer.echo(f"{len(folds.train)} pictures to learn from, {len(folds.calibration)} to calibrate on")
-    network = train.Trainer(settings, folds.train, out).run()
+    finally:
+        devices.stop()
+    if not trainer.place.main or only_train:
+        return
     figures: dict[str, dict[str, Any]] = {}
 
     def measure(folder: Path) -> None:
@@ -42,11 +61,27 @@ def classifier(
         exporting.add_metrics(folder, figures)
         report.write_card(folder)
 
-    folder = exporting.write(release or out / "artifact", network, settings, folds, version, measure)
+    folder = exporting.write(release or out / "artifact", network.cpu(), trainer.config, parts, version, measure)
     typer.echo(f"released to {folder}")
     for name, figure in figures.items():
         low, high = figure["interval"]
         typer.echo(f"  {name:48} {figure['value']:.3f} ({low:.3f} to {high:.3f})  {figure['data']}, n = {figure['n']}")
+
+
+def _say_what_is_learned(config: Any, parts: Any, absent: list[str]) -> None:
+    typer.echo(
+        f"{len(parts.train)} pictures to learn from, {len(parts.calibration)} to calibrate on"
+        + (f", {len(parts.validation)} to choose the epoch on" if parts.validation else "")
+        + f"; batches of {config.batch_size}"
+    )
+    if absent:
+        typer.echo(f"no picture of {', '.join(absent)} to learn from: what the network says of it will mean nothing")
+
+
+def _tell(line: dict[str, Any]) -> None:
+    shown = {key: value for key, value in line.items() if key not in ("epoch", "phase", "lr", "best")}
+    figures = ", ".join(f"{key} {value:.4g}" for key, value in shown.items())
+    typer.echo(f"epoch {line['epoch']} ({line['phase']}): {figures}{' — the best so far' if line.get('best') else ''}")
 
 
 SMALL = Path(__file__).parents[1] / "models" / "vlm" / "configs" / "small-base.yaml"

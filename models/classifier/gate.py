@@ -101,6 +101,11 @@ def _usual(projected: Array, labels: NDArray[np.int64], left: Array) -> Modality
 class Gate(nn.Module):
     """The fitted gate as part of a graph: features [N, D] to (ood [N], photograph [N])."""
 
+    centre: Tensor
+    spread: Tensor
+    directions: Tensor
+    weights: Tensor
+
     def __init__(self, fitted: Parameters) -> None:
         super().__init__()
         names = {"centre": fitted.centre, "spread": fitted.spread, "directions": fitted.directions}

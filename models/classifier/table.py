@@ -8,7 +8,6 @@ from pathlib import Path
 
 from models.classifier.labels import ALIASES, CLASSES, MALIGNANT, MELANOMA
 
-
 COARSE = {
     "benign": tuple(index for index in range(len(CLASSES)) if index not in MALIGNANT),
     "malignant": MALIGNANT,
@@ -88,10 +87,15 @@ def _row(folder: Path, record: dict[str, str], source: str) -> Row:
         source=source,
         lesion=record.get("lesion_id", ""),
         patient=record.get("patient_id", ""),
-        age=float(record["age"]) if record.get("age") else None,
+        age=_age(record.get("age", "")),
         sex=record.get("sex", ""),
         site=record.get("site", ""),
     )
+
+
+def _age(told: str) -> float | None:
+    """ISIC 2017 writes `unknown` where it is not known."""
+    return None if told in ("", "unknown") else float(told)
 
 
 def fold(group: str, folds: int, seed: int) -> int:
@@ -111,3 +115,34 @@ def digest(rows: Iterable[Row]) -> str:
     """SHA-256 over file names, labels and groups: which data a model was made from."""
     lines = sorted(f"{row.source}/{row.path.name},{row.dx},{row.group}" for row in rows)
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def read_csv(path: Path) -> list[Row]:
+    """Rows of a table of `melalog data`. Raises ValueError naming the file and the columns that are missing."""
+    if not path.is_file():
+        raise FileNotFoundError(f"no table {path}")
+    with path.open(newline="") as file:
+        reader = csv.DictReader(file)
+        missing = {"path", "dx", "group", "split", "source"} - set(reader.fieldnames or ())
+        if missing:
+            raise ValueError(f"{path} has no column {', '.join(sorted(missing))}")
+        return [_csv_row(path, number, record) for number, record in enumerate(reader, 2)]
+
+
+def _csv_row(table: Path, number: int, record: dict[str, str]) -> Row:
+    dx = ALIASES.get(record["dx"], record["dx"])
+    if dx not in CLASSES and dx not in COARSE:
+        raise ValueError(f"{table}, line {number}: no such label {dx!r}")
+    return Row(
+        path=table.parent / record["path"],
+        dx=dx,
+        group=record["group"],
+        split=record["split"],
+        source=record["source"],
+        lesion=record.get("lesion", ""),
+        patient=record.get("patient", ""),
+        age=_age(record.get("age", "")),
+        sex=record.get("sex", ""),
+        site=record.get("site", ""),
+        skin_type=record.get("skin_type", ""),
+    )

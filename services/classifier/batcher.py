@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from services.classifier.engine import Engine, Scores
+from services.classifier.engine.port import Engine, Scores
 from services.common.deadline import Deadline
 from services.common.errors import Overloaded
 

@@ -1,16 +1,18 @@
 """The classifier's core: decode, judge the picture, prepare, score. No HTTP, no BentoML."""
 
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 
 from models.classifier.artifact import MODEL_FILE, Artifact
 from models.classifier.preprocess import prepare
 from services.classifier import heatmap, quality
 from services.classifier.batcher import Batcher
-from services.classifier.engine import Engine, Scores
+from services.classifier.engine.port import Engine, Scores
 from services.common import images
 from services.common.deadline import Deadline
 from services.common.decoders import MAX_WAITING, Decoders
+from services.common.errors import EngineDown
 from services.contracts import ClassifyResponse, Modality, ModelInfo, PictureFinding
 
 MAX_BATCH = 8
@@ -32,8 +34,11 @@ class Classifier:
     def warm_up(self) -> None:
         """One batch of each size that will be met, so that the first caller does not wait for it."""
         size = self.manifest.input.size
-        for n in (1, MAX_BATCH):
-            self.engine.run(np.zeros((n, size, size, 3), np.uint8))
+        try:
+            for n in range(1, MAX_BATCH + 1):
+                self.engine.run(np.zeros((n, size, size, 3), np.uint8))
+        except EngineDown as error:  # a server of its own: it may come later, and requests say so until then
+            structlog.get_logger().warning("engine down", engine=self.engine.name, reason=error.reason)
         self._warm = True
 
     @property
@@ -82,3 +87,4 @@ class Classifier:
         """Stop the threads."""
         self._decoders.close()
         self._batcher.close()
+        self.engine.close()

@@ -4,9 +4,10 @@ import bentoml
 import structlog
 from starlette.requests import Request
 
-from models.classifier.artifact import MODEL_FILE, RELEASED, STORE_NAME, Artifact, ArtifactError
+from models.classifier.artifact import RELEASED, STORE_NAME, Artifact, ArtifactError
 from services.classifier.classifier import Classifier
-from services.classifier.engine import OnnxEngine
+from services.classifier.engine import choice
+from services.classifier.engine.onnx_runtime import ProviderError
 from services.common import app as common
 from services.common import body, problems, telemetry
 from services.common.cores import usable_cores
@@ -21,7 +22,9 @@ settings = load()
 try:
     # At import, so that the process ends with these words: a worker that fails later is started again for ever.
     artifact = Artifact.load(artifact_folder(settings.classifier_artifact, RELEASED, STORE_NAME))
-except ArtifactError as error:
+    threads = settings.threads or usable_cores()
+    engine = choice.make(settings, artifact, threads)
+except (ArtifactError, ProviderError) as error:
     raise SystemExit(f"the classifier cannot start: {error}") from None
 app = common.create("Melalog classifier", "Calibrated findings on one picture of a skin lesion.")
 
@@ -48,8 +51,6 @@ class ClassifierService:
     """Loads the artifact, refuses a tampered one, and is ready once it is warm."""
 
     def __init__(self) -> None:
-        threads = settings.threads or usable_cores()
-        engine = OnnxEngine(artifact.folder / MODEL_FILE, threads)
         self.core = app.state.classifier = Classifier(artifact, engine, decoders=threads)
         self.core.warm_up()
         info = self.core.model

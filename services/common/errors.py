@@ -8,6 +8,7 @@ MelalogError
 ├── InvalidInput            read, but not usable; names the fields
 │   └── UnreadablePicture   empty, truncated, undecodable, too many pixels, too small
 ├── Overloaded              shed before any work was done
+├── EngineDown              what runs the network gives no usable answer
 └── NoPictureEvidence       neither image service could answer
 """
 
@@ -68,6 +69,14 @@ class RetryLater(MelalogError):  # noqa: N818
 
 class Overloaded(RetryLater):
     """Shed before any work was done."""
+
+
+class EngineDown(RetryLater):
+    """What runs the network gave no usable answer. `reason` is a fixed word for the log."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("The classifier cannot judge pictures at the moment; try again.")
+        self.reason = reason
 
 
 class NoPictureEvidence(RetryLater):

@@ -25,6 +25,7 @@ STATUS: dict[type[errors.MelalogError], HTTPStatus] = {
     errors.InvalidInput: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.UnreadablePicture: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.Overloaded: HTTPStatus.TOO_MANY_REQUESTS,
+    errors.EngineDown: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.NoPictureEvidence: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 

@@ -37,7 +37,12 @@ class Settings(BaseSettings):
     prior: float = Field(0.025, gt=0, lt=0.5, description="melanoma share among lesions shown in this setting")
 
     classifier_artifact: str = Field("", description="folder of a released classifier; empty: the shipped one")
-    threads: int = Field(0, ge=0, description="ONNX Runtime threads; 0: the cores this process may use")
+    classifier_engine: Literal["auto", "onnxruntime", "openvino", "cuda", "tensorrt", "triton"] = Field(
+        "auto", description="what runs the network; auto: openvino where the processor has bf16, else onnxruntime"
+    )
+    triton_url: str = Field("127.0.0.1:8001", description="host:port of a Triton server's gRPC, for triton")
+    triton_model: str = Field("melalog_classifier", description="the model's name on that server")
+    threads: int = Field(0, ge=0, description="the network's threads; 0: the cores this process may use")
 
     vlm_engine: Literal["embedded", "openai", "none"] = "embedded"
     vlm_base_url: str = Field("", description="of an OpenAI-compatible server, with its /v1")

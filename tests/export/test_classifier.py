@@ -25,7 +25,7 @@ from models.classifier.labels import CLASSES, MALIGNANT, MELANOMA
 from models.classifier.network import Ensemble, Served, build
 from models.classifier.train import Folds, Trainer, make_folds, raw_scores
 from services.classifier.classifier import Classifier
-from services.classifier.engine import OnnxEngine
+from services.classifier.engine.onnx_runtime import OnnxEngine
 from services.common.deadline import Deadline
 from services.contracts import ClassifyResponse
 from tests.models.classifier import tiny

@@ -20,6 +20,8 @@ PLAN: dict[str, Any] = {
     "batch_size": 16,
     "ema_decay": 0.5,
     "precision": "fp32",
+    "optimiser": {"lr": 2e-3},
+    "selection": None,
 }
 COLOURS = np.linspace(0.5, 1.5, 7)[:, None] * np.array([1.0, 0.8, 0.6])
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from services.classifier.batcher import Batcher
-from services.classifier.engine import Scores
+from services.classifier.engine.port import Scores
 from services.common.deadline import Deadline
 from services.common.errors import Overloaded
 
@@ -29,6 +29,9 @@ class FakeEngine:
         self.batches: list[list[int]] = []
         self.open, self.running = threading.Event(), threading.Event()
         self.open.set()
+
+    def close(self) -> None:
+        pass
 
     def run(self, batch: NDArray[np.uint8]) -> list[Scores]:
         values = [int(picture[0, 0, 0]) for picture in batch]

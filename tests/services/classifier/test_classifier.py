@@ -19,7 +19,8 @@ from models.classifier.labels import MELANOMA
 from models.classifier.table import Row
 from services.classifier import classifier as core
 from services.classifier.classifier import Classifier
-from services.classifier.engine import OnnxEngine, Scores
+from services.classifier.engine.onnx_runtime import OnnxEngine
+from services.classifier.engine.port import Scores
 from services.common import decoders
 from services.common.deadline import Deadline
 from services.common.errors import Overloaded, UnreadablePicture, UnsupportedPicture
@@ -152,6 +153,9 @@ class FixedEngine:
     def __init__(self, melanoma: float, malignant: float, photograph: float | None = None) -> None:
         self.melanoma, self.malignant, self.photograph = melanoma, malignant, photograph
         self.threads: set[str] = set()
+
+    def close(self) -> None:
+        pass
 
     def run(self, batch: NDArray[np.uint8]) -> list[Scores]:
         self.threads.add(threading.current_thread().name)

@@ -10,7 +10,7 @@ from PIL import Image
 
 from models.classifier.artifact import MODEL_FILE
 from services.classifier import heatmap
-from services.classifier.engine import OnnxEngine
+from services.classifier.engine.onnx_runtime import OnnxEngine
 
 
 def test_one_finding_per_picture_in_order(folder: Path) -> None:

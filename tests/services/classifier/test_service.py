@@ -10,7 +10,7 @@ import structlog
 
 from models.classifier.artifact import MODEL_FILE, Artifact
 from services.classifier.classifier import Classifier
-from services.classifier.engine import OnnxEngine
+from services.classifier.engine.onnx_runtime import OnnxEngine
 from services.common import app as common
 from services.common.deadline import HEADER
 from services.contracts import ClassifyResponse

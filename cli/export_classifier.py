@@ -1,0 +1,140 @@
+"""`melalog export int8|fp16|triton`: further forms of a trained classifier."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+ARTIFACT = Annotated[Path, typer.Argument(help="Folder of the artifact, as `melalog train classifier` writes it.")]
+DATA = Annotated[Path, typer.Option(envvar="MELALOG_DATA_DIR", help="The pictures it was trained on.", exists=True)]
+RANGES = 200
+"""Training pictures that show the ranges of the activations."""
+
+
+def classifier(
+    runs: Annotated[list[Path], typer.Argument(help="Folders of finished runs; several are averaged in one graph.")],
+    out: Annotated[Path, typer.Option(help="The artifact's folder; replaced only when all is done.")],
+    data: DATA,
+    config: Annotated[
+        str,
+        typer.Option(help="The plan whose folds the runs share: a YAML file, or a name in models/classifier/configs."),
+    ] = "released",
+    version: Annotated[str, typer.Option(help="The artifact's version.")] = "0.1.0",
+    name: Annotated[str, typer.Option(help="The artifact's name; default: its networks.")] = "",
+    note: Annotated[str, typer.Option(help="How it was trained, for the card.")] = "",
+    views: Annotated[int, typer.Option(help="Turns and mirrors averaged inside the graph: 1, 2, 4 or 8.")] = 1,
+) -> None:
+    """Calibrate, gate, export and measure finished runs as one artifact; `melalog release` then puts it in place."""
+    try:
+        from export import candidate, ensemble
+        from models.classifier import report, train
+        from models.classifier.config import TrainConfig
+    except ImportError as error:
+        raise _missing(error) from None
+    os.environ["MELALOG_DATA_DIR"] = str(data)  # plans may name files in it
+    try:
+        settings = TrainConfig.load(config)
+        report.check_data(data)
+        folds = train.make_folds(settings, data)
+        loaded = ensemble.load(runs)
+    except (FileNotFoundError, ValueError) as error:
+        raise typer.BadParameter(str(error)) from None
+    plan = candidate.Plan(loaded, settings, folds, version, name or "+".join(loaded.backbones), note, views)
+    figures = candidate.write(plan, out, data, command=" ".join(["melalog", *sys.argv[1:]]))
+    typer.echo(f"written to {out}")
+    for figure, told in figures.items():
+        low, high = told["interval"]
+        typer.echo(f"  {figure:48} {told['value']:.3f} ({low:.3f} to {high:.3f})  {told['data']}, n = {told['n']}")
+
+
+def int8(artifact: ARTIFACT, data: DATA) -> None:
+    """Quantise for the CPU; kept only if it is faster than fp32 and loses at most 0.005 AUC on held-out pictures."""
+    variants, loaded, folds = _loaded(artifact, data)
+    from export import int8 as quantising
+    from models.classifier import pictures
+
+    wanted = loaded.manifest.input
+    rows = folds.train[:: max(1, len(folds.train) // RANGES)]
+    cache = pictures.load(rows, wanted.size, wanted.geometry, wanted.resample)
+    tried = artifact / f"{quantising.FILE}.tried"
+    try:
+        quantising.write(artifact / "model.onnx", cache, tried)
+        judged = variants.judge(loaded, tried, folds.calibration)
+        typer.echo(str(judged))
+        if not judged.worth_shipping:
+            typer.echo("not kept: it must be faster, and lose at most 0.005 AUC")
+            raise typer.Exit(1)
+        entry = variants.measured(loaded, tried, folds.calibration, loaded.manifest.calibration.data)
+        made = tried.read_bytes()
+    finally:
+        tried.unlink(missing_ok=True)
+    variants.add(loaded, quantising.FILE, "int8", lambda path: _write(path, made), entry)
+    typer.echo(f"added {artifact / quantising.FILE}")
+
+
+def fp16(artifact: ARTIFACT, data: DATA) -> None:
+    """Half precision for a GPU: MELALOG_CLASSIFIER_ENGINE=cuda serves it where the manifest names it."""
+    variants, loaded, folds = _loaded(artifact, data)
+    from export import fp16 as halving
+
+    tried = artifact / f"{halving.FILE}.tried"
+    try:
+        halving.write(artifact / "model.onnx", tried)
+        judged = variants.judge(loaded, tried, folds.calibration)
+        typer.echo(str(judged))
+        if judged.auc_change < -variants.MAX_AUC_LOSS:
+            typer.echo("not kept: it loses more than 0.005 AUC")
+            raise typer.Exit(1)
+        entry = variants.measured(loaded, tried, folds.calibration, loaded.manifest.calibration.data)
+        made = tried.read_bytes()
+    finally:
+        tried.unlink(missing_ok=True)
+    variants.add(loaded, halving.FILE, "fp16", lambda path: _write(path, made), entry)
+    typer.echo(f"added {artifact / halving.FILE}")
+
+
+def triton(
+    artifact: ARTIFACT,
+    out: Annotated[Path, typer.Option(help="The model repository; `tritonserver --model-repository OUT` serves it.")],
+    device: Annotated[Literal["cpu", "gpu"], typer.Option(help="Where the server runs the model.")] = "cpu",
+) -> None:
+    """Write a Triton model repository that holds the same graph; MELALOG_CLASSIFIER_ENGINE=triton uses the server."""
+    from models.classifier.artifact import Artifact, ArtifactError
+
+    try:
+        from export import triton as repository
+    except ImportError as error:
+        raise _missing(error) from None
+    try:
+        written = repository.write(Artifact.load(artifact), out, device)
+    except ArtifactError as error:
+        raise typer.BadParameter(str(error)) from None
+    typer.echo(f"written to {written}: serve with `tritonserver --model-repository {out}`, then")
+    typer.echo("MELALOG_CLASSIFIER_ENGINE=triton MELALOG_TRITON_URL=HOST:8001 melalog serve")
+
+
+def _loaded(artifact: Path, data: Path) -> tuple[Any, Any, Any]:
+    """(export.variants, the artifact, its training and held-out rows)."""
+    try:
+        from export import variants
+        from models.classifier.artifact import Artifact, ArtifactError
+    except ImportError as error:
+        raise _missing(error) from None
+    try:
+        loaded = Artifact.load(artifact)
+        folds = variants.folds(loaded, data)
+    except (ArtifactError, FileNotFoundError, ValueError) as error:
+        raise typer.BadParameter(str(error)) from None
+    return variants, loaded, folds
+
+
+def _write(path: Path, made: bytes) -> None:
+    path.write_bytes(made)
+
+
+def _missing(error: ImportError) -> typer.BadParameter:
+    return typer.BadParameter(
+        f"{error.name} is not installed here: run this from the environment `make .venv/installed` makes"
+    )

@@ -1,0 +1,47 @@
+"""`melalog release`: a candidate takes the released model's place, if the gate lets it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+RELEASED = Path(__file__).parents[1] / "models" / "released" / "classifier"
+
+
+def command(
+    candidate: Annotated[Path, typer.Argument(help="Folder of the artifact that is to be released.", exists=True)],
+    data: Annotated[
+        Path, typer.Option(envvar="MELALOG_DATA_DIR", help="Folder with ham10000/ and isic2017/.", exists=True)
+    ],
+    released: Annotated[
+        Path, typer.Option(help="Folder of the released model; replaced when the gate opens.")
+    ] = RELEASED,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check only, replace nothing.")] = False,
+) -> None:
+    """Compare a candidate with the released classifier; release it if it is no worse, calibrated and complete.
+
+    The comparison uses held-out predictions and ISIC 2017 test. HAM10000 test takes no part: it is in the card, and
+    only reported.
+    """
+    try:
+        from export import release
+        from models.classifier.artifact import Artifact, ArtifactError
+    except ImportError as error:
+        raise typer.BadParameter(
+            f"{error.name} is not installed here: run this from the environment `make .venv/installed` makes"
+        ) from None
+    try:
+        checks = []
+        for check in release.gate(Artifact.load(candidate), Artifact.load(released), data):
+            checks.append(check)
+            typer.echo(f"{'passed ' if check.passed else 'REFUSED'}  {check.name:32} {check.detail}")
+    except (ArtifactError, FileNotFoundError, ValueError) as error:
+        raise typer.BadParameter(str(error)) from None
+    if not all(check.passed for check in checks):
+        typer.echo("not released: nothing was changed")
+        raise typer.Exit(1)
+    if dry_run:
+        typer.echo("the gate is open; --dry-run: nothing was changed")
+        return
+    release.install(candidate, released)
+    typer.echo(f"released to {released}")

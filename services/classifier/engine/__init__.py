@@ -1,0 +1,1 @@
+"""What runs the network: one port, and an adapter per runtime."""

@@ -1,0 +1,110 @@
+"""INT8, fp16 and Triton's repository of the released model, and what decides whether a file is kept."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+from google.protobuf import text_format
+from tritonclient.grpc import model_config_pb2
+from typer.testing import CliRunner
+
+from cli.main import app
+from export import fp16, int8, triton, variants
+from models.classifier import evaluate
+from models.classifier.artifact import MODEL_FILE, RELEASED, Artifact, ArtifactError
+from tests.pictures import lesion
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # onnxruntime's quantiser warns of its own insides
+
+
+@pytest.fixture(scope="module")
+def cache() -> np.ndarray:
+    size = Artifact.load(RELEASED).manifest.input.size
+    return np.stack([np.asarray(lesion(size, size, seed=seed)) for seed in range(8)])
+
+
+@pytest.fixture
+def artifact(tmp_path: Path) -> Artifact:
+    folder = tmp_path / "artifact"
+    shutil.copytree(RELEASED, folder)
+    return Artifact.load(folder)
+
+
+def test_int8_keeps_the_contract_and_about_the_answers(cache: np.ndarray, tmp_path: Path) -> None:
+    int8.write(RELEASED / MODEL_FILE, cache, tmp_path / int8.FILE)
+    found, wanted = evaluate.run(tmp_path / int8.FILE, cache), evaluate.run(RELEASED / MODEL_FILE, cache)
+    assert found.keys() == wanted.keys()
+    assert found["classes"] == pytest.approx(wanted["classes"], abs=0.2)
+    assert (tmp_path / int8.FILE).stat().st_size < 0.5 * (RELEASED / MODEL_FILE).stat().st_size
+
+
+def test_fp16_keeps_types_and_answers(cache: np.ndarray, tmp_path: Path) -> None:
+    fp16.write(RELEASED / MODEL_FILE, tmp_path / fp16.FILE)
+    session = onnxruntime.InferenceSession(tmp_path / fp16.FILE, providers=["CPUExecutionProvider"])
+    assert [tensor.type for tensor in session.get_inputs()] == ["tensor(uint8)"]
+    assert {tensor.type for tensor in session.get_outputs()} == {"tensor(float)"}
+    found, wanted = evaluate.run(tmp_path / fp16.FILE, cache), evaluate.run(RELEASED / MODEL_FILE, cache)
+    assert found["classes"] == pytest.approx(wanted["classes"], abs=0.01)
+
+
+def test_a_variant_is_named_with_its_hash_and_a_failure_leaves_the_artifact_alone(artifact: Artifact) -> None:
+    entry = {"thresholds": {}, "metrics": {}}
+    variants.add(artifact, "model.fp16.onnx", "fp16", lambda path: path.write_bytes(b"graph") and None, entry)
+    added = Artifact.load(artifact.folder)
+    assert added.manifest.files["model.fp16.onnx"].precision == "fp16"
+
+    def fails(path: Path) -> None:
+        path.write_bytes(b"half")
+        raise OSError("No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        variants.add(added, "model.int8.onnx", "int8", fails, entry)
+    assert set(Artifact.load(artifact.folder).manifest.files) == {MODEL_FILE, "model.fp16.onnx"}
+    (artifact.folder / "model.fp16.onnx").write_bytes(b"tampered")
+    with pytest.raises(ArtifactError, match=r"model\.fp16\.onnx is not the file that was released"):
+        Artifact.load(artifact.folder)
+
+
+def test_only_what_is_surely_faster_and_no_worse_is_kept() -> None:
+    good = variants.Judged(-0.004, (-0.01, 0.01), 1.5, (1.2, 1.7))
+    assert good.worth_shipping
+    assert not replace(good, auc_change=-0.006).worth_shipping
+    assert not replace(good, speed_interval=(0.9, 1.7)).worth_shipping
+
+
+@pytest.mark.parametrize(("device", "kind"), [("cpu", "KIND_CPU"), ("gpu", "KIND_GPU")])
+def test_the_triton_repository_is_what_triton_reads(tmp_path: Path, device: str, kind: str) -> None:
+    done = CliRunner().invoke(app, ["export", "triton", str(RELEASED), "--out", str(tmp_path), "--device", device])
+    assert done.exit_code == 0, done.output
+    folder = tmp_path / triton.NAME
+    config = text_format.Parse((folder / "config.pbtxt").read_text(), model_config_pb2.ModelConfig())
+    model = folder / "1" / "model.onnx"
+    assert model.read_bytes() == (RELEASED / MODEL_FILE).read_bytes()
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    assert (config.name, config.backend, config.max_batch_size) == ("melalog_classifier", "onnxruntime", 8)
+    assert [tensor.name for tensor in config.input] == [tensor.name for tensor in session.get_inputs()]
+    assert config.input[0].data_type == model_config_pb2.TYPE_UINT8
+    answers = session.run(None, {"image": np.zeros((2, *config.input[0].dims), np.uint8)})
+    for told, real, answer in zip(config.output, session.get_outputs(), answers, strict=True):
+        assert told.name == real.name
+        assert told.data_type == model_config_pb2.TYPE_FP32
+        # A scalar per picture is told as [1] reshaped to [].
+        shape = list(told.reshape.shape) if told.HasField("reshape") else list(told.dims)
+        assert shape == list(answer.shape[1:])
+    assert config.instance_group[0].kind == model_config_pb2.ModelInstanceGroup.Kind.Value(kind)
+    assert config.dynamic_batching.max_queue_delay_microseconds > 0
+    assert [warm.batch_size for warm in config.model_warmup] == [1, 8]
+
+
+def test_a_tampered_artifact_is_not_exported(artifact: Artifact, tmp_path: Path) -> None:
+    manifest = json.loads((artifact.folder / "manifest.json").read_text())
+    manifest["files"][MODEL_FILE]["sha256"] = "0" * 64
+    (artifact.folder / "manifest.json").write_text(json.dumps(manifest))
+    done = CliRunner().invoke(app, ["export", "triton", str(artifact.folder), "--out", str(tmp_path / "out")])
+    assert done.exit_code == 2
+    assert "differs from" in " ".join(done.output.replace("│", " ").split())
+    assert not (tmp_path / "out").exists()

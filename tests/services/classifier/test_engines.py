@@ -1,0 +1,136 @@
+"""Every engine behind the port answers alike, and says by name why it cannot."""
+
+import asyncio
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import pytest
+from structlog.testing import capture_logs
+
+from models.classifier.artifact import MODEL_FILE, RELEASED, Artifact
+from services.classifier.classifier import Classifier
+from services.classifier.engine import choice, open_vino
+from services.classifier.engine.onnx_runtime import OnnxEngine, ProviderError
+from services.classifier.engine.open_vino import OpenVinoEngine
+from services.classifier.engine.triton import TritonEngine
+from services.common.deadline import Deadline
+from services.common.errors import EngineDown
+from services.common.settings import Settings
+from tests.pictures import encode, lesion
+from tests.services.classifier.triton_server import Stub, serving
+
+NAME = "melalog_classifier"
+
+
+def batch(n: int = 3, size: int = 48) -> np.ndarray:
+    return np.stack([np.full((size, size, 3), 20 + 60 * i, np.uint8) for i in range(n)])
+
+
+def same(first: list, second: list, tolerance: float) -> None:
+    for one, other in zip(first, second, strict=True):
+        assert one.melanoma == pytest.approx(other.melanoma, abs=tolerance)
+        assert one.classes == pytest.approx(other.classes, abs=tolerance)
+        assert one.heatmap == pytest.approx(other.heatmap, abs=10 * tolerance)
+
+
+def test_openvino_computes_what_onnx_runtime_does(folder: Path) -> None:
+    model = folder / MODEL_FILE
+    same(OpenVinoEngine(model, 1, "f32").run(batch()), OnnxEngine(model, 1).run(batch()), 1e-5)
+
+
+def test_openvino_keeps_a_batch_when_the_next_one_comes(folder: Path) -> None:
+    engine = OpenVinoEngine(folder / MODEL_FILE, 1, "f32")
+    first = engine.run(batch(2))
+    before = first[0].heatmap.copy()
+    engine.run(batch(2)[::-1])
+    assert np.array_equal(first[0].heatmap, before)
+
+
+def test_the_released_model_answers_nearly_the_same_in_bf16() -> None:
+    size = Artifact.load(RELEASED).manifest.input.size
+    pictures = np.stack([np.asarray(lesion(size, size, seed=seed)) for seed in range(4)])
+    model = RELEASED / MODEL_FILE
+    same(OpenVinoEngine(model, 1).run(pictures), OnnxEngine(model, 1).run(pictures), 0.03)
+
+
+def test_openvino_never_reports_to_its_maker(folder: Path) -> None:
+    with mock.patch("openvino_telemetry.main.Telemetry.__init__", side_effect=AssertionError("telemetry")):
+        OpenVinoEngine(folder / MODEL_FILE, 1).run(batch())
+
+
+@pytest.mark.parametrize("device", ["cuda", "tensorrt"])
+def test_a_gpu_that_is_not_used_stops_the_process(folder: Path, device: str) -> None:
+    with pytest.raises(ProviderError, match=rf"MELALOG_CLASSIFIER_ENGINE={device}.*onnxruntime-gpu instead of"):
+        OnnxEngine(folder / MODEL_FILE, 1, device)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("bf16", "kind"), [(True, "openvino-"), (False, "onnxruntime-")])
+def test_auto_takes_what_is_fast_on_this_processor(
+    artifact: Artifact, monkeypatch: pytest.MonkeyPatch, bf16: bool, kind: str
+) -> None:
+    monkeypatch.setattr(open_vino, "has_bf16", lambda: bf16)
+    assert choice.make(Settings(), artifact, 1).name.startswith(kind)
+    assert choice.make(Settings(classifier_engine="onnxruntime"), artifact, 1).name.startswith("onnxruntime-")
+    assert choice.make(Settings(classifier_engine="openvino"), artifact, 1).name.startswith("openvino-")
+    assert choice.make(Settings(classifier_engine="triton"), artifact, 1).name == "triton"
+
+
+def test_triton_answers_as_the_file_itself(folder: Path) -> None:
+    stub = Stub(folder / MODEL_FILE)
+    with serving(stub) as port:
+        engine = TritonEngine(f"127.0.0.1:{port}", NAME, 5)
+        same(engine.run(batch()), OnnxEngine(folder / MODEL_FILE, 1).run(batch()), 1e-6)
+        engine.close()
+    assert stub.seen == [3]
+
+
+@pytest.mark.parametrize(
+    ("misbehave", "model", "reason"),
+    [
+        ("slow", NAME, "timeout"),
+        ("refuse", NAME, "refused"),
+        ("short", NAME, "wrong_model"),
+        ("no_logit", NAME, "wrong_model"),
+        ("", "another", "no_such_model"),
+    ],
+)
+def test_a_triton_that_misbehaves_is_named_and_not_quoted(
+    folder: Path, misbehave: str, model: str, reason: str
+) -> None:
+    with serving(Stub(folder / MODEL_FILE, misbehave=misbehave)) as port, capture_logs() as logs:
+        engine = TritonEngine(f"127.0.0.1:{port}", model, 0.5)
+        with pytest.raises(EngineDown) as caught:
+            engine.run(batch())
+        engine.close()
+    assert caught.value.reason == reason
+    assert "patient" not in str(logs) + caught.value.detail
+
+
+def test_a_dead_triton_is_unreachable_and_is_found_again(artifact: Artifact) -> None:
+    """The service starts without it, says so, and answers once it is there."""
+    stub = Stub(artifact.folder / MODEL_FILE)
+    with serving(stub) as port:
+        pass
+    answering = Classifier(artifact, TritonEngine(f"127.0.0.1:{port}", NAME, 2), decoders=1)
+    with capture_logs() as logs:
+        answering.warm_up()
+    assert answering.ready
+    assert {entry["reason"] for entry in logs} == {"unreachable"}
+
+    async def ask() -> float | None:
+        finding = await answering.classify(encode(lesion()), Deadline.after(20), with_heatmap=False)
+        return finding.melanoma
+
+    with pytest.raises(EngineDown):
+        asyncio.run(ask())
+    with serving(stub, port):
+        found = None
+        for _ in range(20):
+            try:
+                found = asyncio.run(ask())
+                break
+            except EngineDown:
+                asyncio.run(asyncio.sleep(0.25))
+    answering.close()
+    assert found is not None
