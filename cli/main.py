@@ -6,6 +6,7 @@ from cli import (
     assess,
     bentos,
     cross_validate,
+    data,
     doctor,
     engine,
     evaluate,
@@ -32,6 +33,8 @@ app.command(name="engine")(engine.command)
 app.command(name="evaluate")(evaluate.command)
 app.command(name="cross-validate")(cross_validate.command)
 app.command(name="release")(release.command)
+
+app.add_typer(data.app, name="data")
 
 training = typer.Typer(no_args_is_help=True, help="Train a model (needs the `train` extra: `make .venv/installed`).")
 training.command(name="classifier")(train.classifier)

@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,6 +91,7 @@ def _row(folder: Path, record: dict[str, str], source: str) -> Row:
         age=_age(record.get("age", "")),
         sex=record.get("sex", ""),
         site=record.get("site", ""),
+        skin_type=record.get("fitspatrick", "").removesuffix(".0"),  # PAD-UFES-20's spelling
     )
 
 
@@ -117,32 +119,102 @@ def digest(rows: Iterable[Row]) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
+COLUMNS = ("path", "dx", "malignant", "melanoma", "lesion", "patient", "group", "age", "sex", "site", "skin_type")
+"""Of a table of `melalog data`, followed by source and split. `path` is absolute or relative to the table's folder."""
+REQUIRED = ("path", "dx", "group", "source", "split")
+_FLAGS = {"": None, "0": False, "1": True}
+
+
 def read_csv(path: Path) -> list[Row]:
-    """Rows of a table of `melalog data`. Raises ValueError naming the file and the columns that are missing."""
+    """Rows of a table of `melalog data`. Raises ValueError naming the file, and the columns or the line at fault."""
     if not path.is_file():
         raise FileNotFoundError(f"no table {path}")
-    with path.open(newline="") as file:
-        reader = csv.DictReader(file)
-        missing = {"path", "dx", "group", "split", "source"} - set(reader.fieldnames or ())
-        if missing:
-            raise ValueError(f"{path} has no column {', '.join(sorted(missing))}")
-        return [_csv_row(path, number, record) for number, record in enumerate(reader, 2)]
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            missing = [name for name in REQUIRED if name not in (reader.fieldnames or ())]
+            if missing:
+                raise ValueError(f"{path} has no column {', '.join(missing)}")
+            return [_csv_row(path, reader.line_num, record) for record in reader]
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} is not UTF-8 text") from None
+    except csv.Error as error:
+        raise ValueError(f"{path} is no csv file: {error}") from error
 
 
-def _csv_row(table: Path, number: int, record: dict[str, str]) -> Row:
-    dx = ALIASES.get(record["dx"], record["dx"])
+def _csv_row(table: Path, line: int, record: dict[str, str]) -> Row:
+    where = f"{table}, line {line}"
+    if None in record:
+        raise ValueError(f"{where}: more cells than columns")
+    cells = {name: cell or "" for name, cell in record.items()}
+    dx = ALIASES.get(cells["dx"], cells["dx"])
     if dx not in CLASSES and dx not in COARSE:
-        raise ValueError(f"{table}, line {number}: no such label {dx!r}")
-    return Row(
-        path=table.parent / record["path"],
+        raise ValueError(f"{where}: unknown label {dx!r}; known are {', '.join((*CLASSES, *COARSE))}")
+    for name in ("path", "group", "source"):
+        if not cells[name]:
+            raise ValueError(f"{where}: {name} is empty")
+    row = Row(
+        path=table.parent / cells["path"],
         dx=dx,
-        group=record["group"],
-        split=record["split"],
-        source=record["source"],
-        lesion=record.get("lesion", ""),
-        patient=record.get("patient", ""),
-        age=_age(record.get("age", "")),
-        sex=record.get("sex", ""),
-        site=record.get("site", ""),
-        skin_type=record.get("skin_type", ""),
+        group=cells["group"],
+        split=cells["split"],
+        source=cells["source"],
+        lesion=cells.get("lesion", ""),
+        patient=cells.get("patient", ""),
+        age=_told_age(where, cells.get("age", "")),
+        sex=cells.get("sex", ""),
+        site=cells.get("site", ""),
+        skin_type=cells.get("skin_type", ""),
     )
+    for name, meant in (("malignant", row.malignant), ("melanoma", row.melanoma)):
+        told = cells.get(name, "")
+        if told not in _FLAGS or (told and _FLAGS[told] is not meant):
+            raise ValueError(f"{where}: {name} is {told!r}, but the label {dx} says {_flag(meant)!r}")
+    return row
+
+
+def _told_age(where: str, told: str) -> float | None:
+    try:
+        age = _age(told)
+    except ValueError:
+        age = math.nan
+    if age is not None and not 0 <= age <= 130:  # noqa: PLR2004  (nobody was older)
+        raise ValueError(f"{where}: {told!r} is no age in years")
+    return age
+
+
+def _flag(value: bool | None) -> str:
+    return "" if value is None else str(int(value))
+
+
+def write_csv(rows: Iterable[Row], path: Path) -> None:
+    """Write a table that `read_csv` reads: whole or not at all. Pictures below its folder are named relative to it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(path.name + ".unfinished")
+    try:
+        with unfinished.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, [*COLUMNS, "source", "split"])
+            writer.writeheader()
+            writer.writerows(_record(row, path.parent.absolute()) for row in rows)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _record(row: Row, folder: Path) -> dict[str, str]:
+    picture = row.path.absolute()
+    return {
+        "path": (picture.relative_to(folder) if picture.is_relative_to(folder) else picture).as_posix(),
+        "dx": row.dx,
+        "malignant": _flag(row.malignant),
+        "melanoma": _flag(row.melanoma),
+        "lesion": row.lesion,
+        "patient": row.patient,
+        "group": row.group,
+        "age": "" if row.age is None else f"{row.age:g}",
+        "sex": row.sex,
+        "site": row.site,
+        "skin_type": row.skin_type,
+        "source": row.source,
+        "split": row.split,
+    }

@@ -1,0 +1,195 @@
+"""`melalog data`: from pictures, whatever their layout, to a table that can be learned from."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from models.classifier.table import Row
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Pictures in, a checked and split table out (needs the `train` extra: `make .venv/installed`).",
+)
+Sets = Annotated[
+    list[str], typer.Argument(help="Tables (T.csv), or NAME=PLACE of a data set: ham10000=/pictures/ham10000.")
+]
+Columns = Annotated[
+    list[str] | None, typer.Option("--column", help="For csv=FILE, ours=theirs: dx=diagnosis. Repeatable.")
+]
+Labels = Annotated[
+    list[str] | None, typer.Option("--label", help="For csv=FILE, theirs=ours: 'clark naevus=nv'. Repeatable.")
+]
+
+
+@contextmanager
+def _named() -> Iterator[None]:
+    """A message for what is wrong outside."""
+    try:
+        yield
+    except ImportError as error:
+        raise typer.BadParameter(
+            f"{error.name} is not installed here: run this from the environment `make .venv/installed` makes"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+@app.command("list")
+def list_() -> None:
+    """The data sets that can be read, their licences, and the layout each must have."""
+    with _named():
+        from models.classifier.datasets import DATASETS
+    for name, dataset in DATASETS.items():
+        typer.secho(name, bold=True)
+        typer.echo(f"  {dataset.title}\n  licence: {dataset.licence}\n  expected: {dataset.layout}")
+        if dataset.page:
+            typer.echo(f"  page: {dataset.page}")
+
+
+@app.command()
+def fetch(
+    name: Annotated[str, typer.Argument(help="A name of `melalog data list`.")],
+    out: Annotated[Path, typer.Option(help="Folder to make.")],
+) -> None:
+    """Download a data set by the Kaggle client, or say what to do by hand."""
+    with _named():
+        from models.classifier.datasets import DATASETS
+        from models.classifier.datasets.fetch import FetchError
+        from models.classifier.datasets.fetch import fetch as download
+    if name not in DATASETS:
+        raise typer.BadParameter(f"no data set {name}; there are {', '.join(DATASETS)}")
+    typer.echo(f"licence: {DATASETS[name].licence}")
+    try:
+        with _named():
+            download(DATASETS[name], out)
+    except FetchError as error:
+        typer.secho(str(error), err=True, fg=typer.colors.RED)
+        raise typer.Exit(1) from None
+    typer.echo(f"{name} is in {out}. Next: melalog data table {name}={out} --out {out}.csv")
+
+
+@app.command()
+def table(
+    sets: Sets,
+    out: Annotated[Path, typer.Option(help="The table to write.")],
+    columns: Columns = None,
+    labels: Labels = None,
+    leave_out_missing: Annotated[
+        bool, typer.Option("--leave-out-missing", help="Go on without pictures that are not there.")
+    ] = False,
+) -> None:
+    """Write one table out of one or several data sets."""
+    with _named():
+        rows = _rows(sets, columns, labels)
+        from models.classifier.table import write_csv
+
+        missing = [row for row in rows if not row.path.is_file()]
+        if missing and not leave_out_missing:
+            raise ValueError(
+                f"{len(missing)} of {len(rows)} pictures are not there, the first is {missing[0].path}: "
+                "complete the folder, or go on without them by --leave-out-missing"
+            )
+        there = [row for row in rows if row.path.is_file()]
+        write_csv(there, out)
+    typer.echo(f"{out}: {_counted(there)}")
+
+
+@app.command()
+def check(
+    sets: Sets,
+    report: Annotated[Path, typer.Option(help="The HTML page to write.")] = Path("data-check.html"),
+    columns: Columns = None,
+    labels: Labels = None,
+) -> None:
+    """Look for leaks, unreadable files, duplicates and wrong labels. Exit status 1 for leaks and unreadable files."""
+    with _named():
+        from models.classifier.checks import KINDS
+        from models.classifier.checks import check as examine
+        from models.classifier.reporting import data as page
+
+        checked = examine(_rows(sets, columns, labels))
+        page.write(checked, report, f"Data check: {', '.join(sets)}")
+    typer.echo(_counted(checked.rows))
+    for kind, found in checked.findings.items():
+        severity = KINDS[kind][0]
+        colour = typer.colors.YELLOW if severity == "warning" else typer.colors.RED
+        typer.secho(f"{severity}: {len(found)} x {kind}; the first: {found[0].says}", fg=colour)
+    typer.echo(f"report: {report}")
+    if checked.count("leak") or checked.count("error"):
+        raise typer.Exit(1)
+    typer.echo("no leak")
+
+
+@app.command()
+def split(
+    sets: Sets,
+    shares: Annotated[str, typer.Option(help="60/20/20, 80/20 or train=70,test=30.")] = "60/20/20",
+    out: Annotated[Path | None, typer.Option(help="The table to write.")] = None,
+    folders: Annotated[Path | None, typer.Option(help="Folder to make: <split>/<label>/ with copies.")] = None,
+    seed: Annotated[int, typer.Option(help="Another one gives another split.")] = 0,
+    keep: Annotated[str, typer.Option(help="A split to be left as it is, such as test.")] = "",
+    join_near_duplicates: Annotated[
+        bool, typer.Option("--join-near-duplicates", help="Read all pictures; copies become one group first.")
+    ] = False,
+    columns: Columns = None,
+    labels: Labels = None,
+) -> None:
+    """Split by group, the labels of each source spread evenly; write a table, class folders, or both."""
+    if out is None and folders is None:
+        raise typer.BadParameter("name what to write: --out TABLE.csv, --folders FOLDER, or both")
+    with _named():
+        from models.classifier import split as splitting
+        from models.classifier.checks import check as examine
+        from models.classifier.datasets.groups import joined
+        from models.classifier.table import write_csv
+
+        wanted = splitting.parse(shares)
+        rows = _rows(sets, columns, labels)
+        if join_near_duplicates:
+            before = len({row.group for row in rows})
+            rows = joined(rows, examine(rows).pairs)
+            typer.echo(f"{before} groups became {len({row.group for row in rows})}")
+        rows = splitting.split(rows, wanted, seed, keep)
+        if folders is not None:
+            splitting.write_folders(rows, folders)
+        if out is not None:
+            write_csv(rows, out)
+    for name in dict.fromkeys((*wanted, *([keep] if keep else []))):
+        typer.echo(f"{name:12} {_counted([row for row in rows if row.split == name])}")
+
+
+def _rows(sets: Sequence[str], columns: Sequence[str] | None, labels: Sequence[str] | None) -> "list[Row]":
+    """Rows of all tables and data sets. Raises ValueError or OSError."""
+    from models.classifier.datasets import DATASETS, any_csv
+    from models.classifier.table import read_csv
+
+    ways = DATASETS | {"csv": any_csv.dataset(_pairs("--column", columns), _pairs("--label", labels))}
+    rows: list[Row] = []
+    for told in sets:
+        name, equals, place = told.partition("=")
+        if equals and name not in ways:
+            raise ValueError(f"no data set {name}; there are {', '.join(ways)}")
+        rows += ways[name].rows(Path(place)) if equals else read_csv(Path(told))
+    if not rows:
+        raise ValueError(f"{', '.join(sets)}: no labelled picture")
+    return rows
+
+
+def _pairs(option: str, told: Sequence[str] | None) -> dict[str, str]:
+    pairs = {}
+    for one in told or ():
+        name, equals, value = one.partition("=")
+        if not (name and equals and value):
+            raise ValueError(f"{option} {one}: write it as a=b")
+        pairs[name] = value
+    return pairs
+
+
+def _counted(rows: "Sequence[Row]") -> str:
+    counts = ", ".join(f"{dx} {n}" for dx, n in Counter(row.dx for row in rows).most_common())
+    return f"{len(rows)} pictures in {len({row.group for row in rows})} groups ({counts})"
