@@ -93,6 +93,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         chain = Chain(work)
+        table = work / "table.csv"
+        sets = [f"{name}={chain.data / name}" for name in ("ham10000", "isic2017")]
+        chain.step("one table of two data sets", "data", "table", *sets, "--out", table)
+        chain.step("split by lesion", "data", "split", table, "--out", work / "split.csv", says="train")
+        chain.step("checked for leaks", "data", "check", table, "--report", work / "check.html")
+        leaky = table.read_text().replace(",test", ",train", 1)
+        table.write_text(leaky)
+        chain.step("a lesion on both sides is found", "data", "check", table, "--report", work / "leak.html", code=1)
         chain.step("a typo in the plan is named", *chain.train("x", 1), "--set", "optimiser.lrr=1", code=2, says="lrr")
         chain.killed("run1", 1)
         chain.step("resumed where it stopped", *chain.train("run1", 1), launcher=TORCHRUN, says="epoch 4")

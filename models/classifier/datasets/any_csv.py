@@ -23,7 +23,8 @@ LAYOUT = (
 def rows(place: Path, columns: Mapping[str, str], labels: Mapping[str, str]) -> list[Row]:
     """Rows of a csv file, or of the only one in a folder.
 
-    `columns`: our name to the file's; `labels`: the file's to ours. The group is `group`, else the patient, else the lesion, else the file's content.
+    `columns`: our name to the file's; `labels`: the file's to ours. The group is `group`, else the patient, else the
+    lesion, else the file's content.
     """
     wrong = [name for name in columns if name not in COLUMNS]
     if wrong:

@@ -10,7 +10,7 @@ from pathlib import Path
 from models.classifier.datasets.dataset import DataSet
 
 CLIENT = "install it beside Melalog, in its folder: .venv/bin/uv pip install -e '.[datasets]'"
-TOKEN = (
+TOKEN = (  # noqa: S105  (says how to make one)
     "make an API token in the settings of your account on kaggle.com and save it as ~/.kaggle/kaggle.json "
     "(or set KAGGLE_USERNAME and KAGGLE_KEY)"
 )
