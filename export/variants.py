@@ -1,7 +1,6 @@
 """Further files of the same network in one artifact: each with its own hash, thresholds and figures."""
 
 import json
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,19 +22,34 @@ ROUNDS = 20
 
 
 def add(artifact: Artifact, name: str, precision: str, write: Callable[[Path], None], entry: dict[str, Any]) -> None:
-    """Let `write` make the file `name`, and name it in the manifest; whole or not at all."""
+    """Let `write` make the file `name`, and name it in the manifest.
+
+    Whole or not at all: whenever it is stopped, the folder loads, with the variant or without.
+    """
     folder = artifact.folder
-    unfinished = folder.with_name(folder.name + ".unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    shutil.copytree(folder, unfinished)
-    write(unfinished / name)
-    path = unfinished / "manifest.json"
-    manifest = json.loads(path.read_text())
-    manifest["files"][name] = {"sha256": sha256(unfinished / name), "precision": precision, **entry}
-    path.write_text(json.dumps(manifest, indent=2) + "\n")
-    Artifact.load(unfinished)
-    shutil.rmtree(folder)
-    unfinished.rename(folder)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    others = {file: told for file, told in manifest["files"].items() if file != name}
+    default = manifest.get("default", MODEL_FILE)
+    unfinished = folder / f"{name}.unfinished"
+    try:
+        write(unfinished)
+        told = {"sha256": sha256(unfinished), "precision": precision, **entry}
+        if name in manifest["files"]:  # the old file's hash would be wrong for the new one
+            _replace(folder, manifest | {"files": others, "default": MODEL_FILE if default == name else default})
+        unfinished.replace(folder / name)
+        _replace(folder, manifest | {"files": others | {name: told}})
+    finally:
+        unfinished.unlink(missing_ok=True)
+    Artifact.load(folder)
+
+
+def _replace(folder: Path, manifest: dict[str, Any]) -> None:
+    unfinished = folder / "manifest.json.unfinished"
+    try:
+        unfinished.write_text(json.dumps(manifest, indent=2) + "\n")
+        unfinished.replace(folder / "manifest.json")
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def measured(artifact: Artifact, model: Path, rows: Sequence[table.Row], data: str) -> dict[str, Any]:
