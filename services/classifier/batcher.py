@@ -58,7 +58,7 @@ class Batcher:
                 await self._run(batch)
 
     async def _run(self, batch: list[_Waiting]) -> None:
-        """Run a batch; if it fails, each on its own, so that one bad picture fails alone; not on an engine that is down."""
+        """Run a batch; if it fails, each alone, so that one bad picture fails alone; not when the engine is down."""
         loop = asyncio.get_running_loop()
         try:
             stacked = np.stack([entry.prepared for entry in batch])
