@@ -27,6 +27,8 @@ CHANNEL = [
 RECHECK_S = 10.0
 """A server can be given another model while it runs; its answers would meet this artifact's thresholds."""
 DIMENSIONS = {"classes": 2, "heatmap": 3}
+SCALAR = 2
+"""Triton has no output without an axis of its own: what is [N] in the graph comes as [N, 1]."""
 
 
 class TritonEngine:
@@ -62,11 +64,11 @@ class TritonEngine:
         except (ValueError, TypeError):  # bytes that do not fit the shape or the type they are said to have
             raise EngineDown("garbage") from None
         for name, values in found.items():
-            if values is None or values.ndim != DIMENSIONS.get(name, 1) or len(values) != len(batch):
+            if values is None or values.ndim != DIMENSIONS.get(name, SCALAR) or len(values) != len(batch):
                 raise EngineDown("wrong_outputs")
             if values.dtype != np.float32 or not np.isfinite(values).all():
                 raise EngineDown("garbage")
-        return found
+        return {name: values if name in DIMENSIONS else values[:, 0] for name, values in found.items()}
 
     def _outputs(self, until: float) -> tuple[str, ...]:
         """What the server's model offers. Raises EngineDown when it is not the file of this artifact."""

@@ -61,6 +61,8 @@ class Stub(service_pb2_grpc.GRPCInferenceServiceServicer):
                 kept = kept[:, 0]
             if self.misbehave == "nan" and name == "melanoma":
                 kept = np.full_like(kept, np.nan)
+            if kept.ndim == 1 and name != "classes":
+                kept = kept[:, None]  # as config.pbtxt reshapes it
             sent = np.ascontiguousarray(kept).tobytes()
             answer.outputs.add(name=name, datatype="FP32", shape=kept.shape)
             answer.raw_output_contents.append(sent[: -4 if self.misbehave == "bytes" else None])
