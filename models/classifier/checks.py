@@ -106,7 +106,10 @@ def splits(rows: Iterable[Row]) -> set[str]:
 
 
 def _groups(rows: Sequence[Row]) -> Iterator[Finding]:
-    for group, members in _by(rows, "group").items():
+    groups = defaultdict(list)
+    for i, row in enumerate(rows):
+        groups[row.group].append(i)
+    for group, members in groups.items():
         counts = Counter(rows[i].split for i in members if rows[i].split)
         if len(counts) > 1:
             told = ", ".join(f"{n} in {split}" for split, n in sorted(counts.items()))
@@ -134,9 +137,13 @@ def _near(rows: Sequence[Row], alike: Iterable[tuple[int, int, float]]) -> Itera
 
 
 def _lesions(rows: Sequence[Row]) -> Iterator[Finding]:
-    for lesion, members in _by(rows, "lesion").items():
+    lesions = defaultdict(list)
+    for i, row in enumerate(rows):
+        if row.lesion:
+            lesions[row.patient, row.lesion].append(i)  # PAD-UFES-20 counts lesions within a patient
+    for (_, lesion), members in lesions.items():
         some = [rows[i] for i in members]
-        if lesion and _at_odds(some):
+        if _at_odds(some):
             labels = ", ".join(sorted({row.dx for row in some}))
             yield Finding("one lesion, other label", f"lesion {lesion}: {labels}", tuple(members))
 
@@ -154,13 +161,6 @@ def _classes(rows: Sequence[Row]) -> Iterator[Finding]:
             sides = {getattr(row, endpoint) for row in some} - {None}
             if len(sides) < 2:  # noqa: PLR2004  (a yes and a no)
                 yield Finding("endpoint with one side", f"{name} has not both pictures with and without {endpoint}")
-
-
-def _by(rows: Sequence[Row], name: Literal["group", "lesion"]) -> dict[str, list[int]]:
-    found = defaultdict(list)
-    for i, row in enumerate(rows):
-        found[getattr(row, name)].append(i)
-    return found
 
 
 def _at_odds(rows: Sequence[Row]) -> bool:

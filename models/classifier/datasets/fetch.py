@@ -10,7 +10,7 @@ from pathlib import Path
 from models.classifier.datasets.dataset import DataSet
 
 CLIENT = "install it beside Melalog, in its folder: .venv/bin/uv pip install -e '.[datasets]'"
-HOW_TO_SIGN_IN = (
+LOG_IN = (
     "make an API token in the settings of your account on kaggle.com and save it as ~/.kaggle/kaggle.json "
     "(or set KAGGLE_USERNAME and KAGGLE_KEY)"
 )
@@ -51,7 +51,7 @@ def _client(dataset: DataSet) -> str:
     if client is None:
         raise FetchError(f"the Kaggle client is not installed: {CLIENT}. {by_hand}")
     if not _may_log_in():
-        raise FetchError(f"Kaggle does not know you: {HOW_TO_SIGN_IN}. {by_hand}")
+        raise FetchError(f"Kaggle does not know you: {LOG_IN}. {by_hand}")
     return client
 
 

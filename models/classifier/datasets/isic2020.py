@@ -72,6 +72,6 @@ DATASET = DataSet(
     licence="CC BY-NC 4.0: not for commercial use, name the authors (Rotemberg et al. 2021)",
     layout=LAYOUT,
     rows=rows,
-    page="https://challenge.isic-archive.com/data/#2020",
+    page="https://www.kaggle.com/competitions/siim-isic-melanoma-classification",
     kaggle="competitions/siim-isic-melanoma-classification",
 )

@@ -37,7 +37,7 @@ def _row(record: records.Record, path: Path) -> Row:
         group=patient or files.picture_group(path),
         split="",
         source="pad_ufes_20",
-        lesion=f"PAD_{lesion}" if lesion else "",
+        lesion=f"{patient}_{lesion}" if lesion else "",  # a lesion's number is its patient's: others have it too
         patient=patient,
         age=record.age("age"),
         sex=record.known("gender").lower(),
