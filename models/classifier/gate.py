@@ -131,7 +131,8 @@ class Gate(nn.Module):
         """Projection [N, K], and the squared length [N] of what it leaves over."""
         z = (features - self.centre) / self.spread
         projected = z @ self.directions
-        return projected, torch.relu(z.square().sum(1) - projected.square().sum(1))
+        # As one length: the difference of two long ones would lose digits.
+        return projected, (z - projected @ self.directions.T).square().sum(1)
 
     def _distance(self, projected: Tensor, left: Tensor, i: int) -> Tensor:
         whitened = projected @ self.get_buffer(f"whitening{i}")
