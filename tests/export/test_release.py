@@ -194,7 +194,7 @@ def tiny_row(i: int, *, melanoma: bool, sex: str) -> release.table.Row:
 def test_missing_held_out_scores_and_a_tampered_file_are_named(candidate: Path, released: Path, work: Path) -> None:
     (released / "out_of_fold.csv").unlink()
     said = melalog("release", candidate, "--data", work / "data", "--released", released, code=2)
-    assert "out_of_fold.csv does not exist" in said
+    assert "`melalog cross-validate` writes it" in said
     with (candidate / "model.onnx").open("ab") as file:
         file.write(b"x")
     said = melalog("release", candidate, "--data", work / "data", "--released", released, code=2)
