@@ -19,7 +19,7 @@ define environment
 	@touch $(1)/installed
 endef
 
-.PHONY: help serve test test-engine lint bentos bench train lock screenshot clean
+.PHONY: help serve test test-engine lint bentos bench train train-smoke lock screenshot clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,8 +45,14 @@ bentos: $(SERVE)/installed ## build the four bentos
 bench: $(DEV)/installed ## measure latency, throughput and memory; prints the README's figures
 	@MELALOG_DATA_DIR=$(DATA) $(DEV)/bin/python -m benchmarks.run
 
-train: $(DEV)/installed ## train, evaluate and export the released classifier (needs MELALOG_DATA_DIR)
-	@MELALOG_DATA_DIR=$(DATA) $(DEV)/bin/melalog train classifier --out runs/classifier
+train: $(DEV)/installed ## train the released classifier's two networks, export and measure them (needs MELALOG_DATA_DIR)
+	@export MELALOG_DATA_DIR=$(DATA) && \
+	  $(DEV)/bin/melalog train classifier --config released-teacher --out runs/teacher --only-train && \
+	  $(DEV)/bin/melalog train classifier --config released --out runs/student --only-train && \
+	  $(DEV)/bin/melalog export classifier runs/teacher runs/student --config released-teacher --out runs/candidate
+
+train-smoke: $(DEV)/installed ## the factory's whole chain on generated pictures, in under 3 minutes
+	@$(DEV)/bin/python tests/smoke/train_smoke.py
 
 lock: $(SERVE)/installed ## resolve the locks in requirements/ again
 	@for role in $(ROLES); do extra=$$role; echo "locking $$role"; \

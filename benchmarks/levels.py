@@ -12,7 +12,7 @@ from fusion import questionnaire, rules
 from fusion.picture import ImageEvidence, Modality
 from fusion.policy import LEVELS
 from fusion.questionnaire import Answers
-from models.classifier import evaluate, metrics, table
+from models.classifier import evaluate, metrics, report, table
 from models.classifier.artifact import RELEASED, Artifact
 from models.classifier.labels import MALIGNANT, MELANOMA
 from services.common.settings import Settings
@@ -40,9 +40,10 @@ def levels(artifact: Artifact, rows: list[table.Row], modality: Modality) -> np.
 def main() -> None:
     """Print a table with 95 % intervals by lesion or patient."""
     data, artifact = Path(os.environ["MELALOG_DATA_DIR"]), Artifact.load(RELEASED)
+    learned = report.learned_groups(RELEASED, data)
     print("| pictures | n | low | moderate | high |\n|---|---|---|---|---|")
     for source, split, modality in SETS:
-        rows = evaluate.released_rows(data, source, split)
+        rows = [row for row in evaluate.released_rows(data, source, split) if row.group not in learned]
         found = levels(artifact, rows, modality)
         label = np.array([row.label for row in rows])
         kinds = {

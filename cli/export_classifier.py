@@ -1,6 +1,11 @@
 """`melalog export int8|fp16|triton`: further forms of a trained classifier."""
 
+import os
+import sys
+from functools import partial
 from pathlib import Path
+from shutil import copyfile
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any, Literal
 
 import typer
@@ -11,50 +16,78 @@ RANGES = 200
 """Training pictures that show the ranges of the activations."""
 
 
-def int8(artifact: ARTIFACT, data: DATA) -> None:
+def classifier(
+    runs: Annotated[list[Path], typer.Argument(help="Folders of finished runs; several are averaged in one graph.")],
+    out: Annotated[Path, typer.Option(help="The artifact's folder; replaced only when all is done.")],
+    data: DATA,
+    config: Annotated[
+        str,
+        typer.Option(help="The plan whose folds the runs share: a YAML file, or a name in models/classifier/configs."),
+    ] = "released",
+    version: Annotated[str, typer.Option(help="The artifact's version.")] = "0.1.0",
+    name: Annotated[str, typer.Option(help="The artifact's name; default: its networks.")] = "",
+    note: Annotated[str, typer.Option(help="How it was trained, for the card.")] = "",
+    views: Annotated[int, typer.Option(help="Turns and mirrors averaged inside the graph: 1, 2, 4 or 8.")] = 1,
+) -> None:
+    """Calibrate, gate, export and measure finished runs as one artifact; `melalog release` then puts it in place."""
+    try:
+        from export import candidate, ensemble
+        from models.classifier import report, train
+        from models.classifier.config import TrainConfig
+    except ImportError as error:
+        raise _missing(error) from None
+    os.environ["MELALOG_DATA_DIR"] = str(data)  # plans may name files in it
+    try:
+        settings = TrainConfig.load(config)
+        report.check_data(data)
+        folds = train.make_folds(settings, data)
+        loaded = ensemble.load(runs)
+    except (FileNotFoundError, ValueError) as error:
+        raise typer.BadParameter(str(error)) from None
+    plan = candidate.Plan(loaded, settings, folds, version, name or "+".join(loaded.backbones), note, views)
+    figures = candidate.write(plan, out, data, command=" ".join(["melalog", *sys.argv[1:]]))
+    typer.echo(f"written to {out}")
+    for figure, told in figures.items():
+        low, high = told["interval"]
+        typer.echo(f"  {figure:48} {told['value']:.3f} ({low:.3f} to {high:.3f})  {told['data']}, n = {told['n']}")
+
+
+def int8(
+    artifact: ARTIFACT,
+    data: DATA,
+    default: Annotated[bool, typer.Option("--default", help="Serve it on the CPU from now on, if it is kept.")] = False,
+) -> None:
     """Quantise for the CPU; kept only if it is faster than fp32 and loses at most 0.005 AUC on held-out pictures."""
     variants, loaded, folds = _loaded(artifact, data)
     from export import int8 as quantising
-    from models.classifier import pictures
+    from models.classifier import evaluate
 
-    wanted = loaded.manifest.input
-    rows = folds.train[:: max(1, len(folds.train) // RANGES)]
-    cache = pictures.load(rows, wanted.size, wanted.geometry, wanted.resample)
-    tried = artifact / f"{quantising.FILE}.tried"
-    try:
-        quantising.write(artifact / "model.onnx", cache, tried)
+    ranges = evaluate.prepared(loaded, folds.train[:: max(1, len(folds.train) // RANGES)])
+    with TemporaryDirectory() as folder:
+        tried = Path(folder) / quantising.FILE
+        quantising.write(artifact / "model.onnx", ranges, tried)
         judged = variants.judge(loaded, tried, folds.calibration)
         typer.echo(str(judged))
         if not judged.worth_shipping:
             typer.echo("not kept: it must be faster, and lose at most 0.005 AUC")
             raise typer.Exit(1)
-        entry = variants.measured(loaded, tried, folds.calibration, loaded.manifest.calibration.data)
-        made = tried.read_bytes()
-    finally:
-        tried.unlink(missing_ok=True)
-    variants.add(loaded, quantising.FILE, "int8", lambda path: _write(path, made), entry)
-    typer.echo(f"added {artifact / quantising.FILE}")
+        _keep(variants, loaded, tried, "int8", judged, default=default)
 
 
 def fp16(artifact: ARTIFACT, data: DATA) -> None:
-    """Half precision for a GPU: MELALOG_CLASSIFIER_ENGINE=cuda serves it where the manifest names it."""
+    """Half precision for a GPU: MELALOG_CLASSIFIER_ENGINE=cuda or tensorrt serves it where the artifact has it."""
     variants, loaded, folds = _loaded(artifact, data)
     from export import fp16 as halving
 
-    tried = artifact / f"{halving.FILE}.tried"
-    try:
+    with TemporaryDirectory() as folder:
+        tried = Path(folder) / halving.FILE
         halving.write(artifact / "model.onnx", tried)
         judged = variants.judge(loaded, tried, folds.calibration)
-        typer.echo(str(judged))
-        if judged.auc_change < -variants.MAX_AUC_LOSS:
-            typer.echo("not kept: it loses more than 0.005 AUC")
+        typer.echo(f"{judged} (on this CPU, where it need not be fast)")
+        if not (judged.accurate and judged.same):
+            typer.echo("not kept: it must lose at most 0.005 AUC, and change no probability by more than 0.01")
             raise typer.Exit(1)
-        entry = variants.measured(loaded, tried, folds.calibration, loaded.manifest.calibration.data)
-        made = tried.read_bytes()
-    finally:
-        tried.unlink(missing_ok=True)
-    variants.add(loaded, halving.FILE, "fp16", lambda path: _write(path, made), entry)
-    typer.echo(f"added {artifact / halving.FILE}")
+        _keep(variants, loaded, tried, "fp16", judged)
 
 
 def triton(
@@ -92,8 +125,10 @@ def _loaded(artifact: Path, data: Path) -> tuple[Any, Any, Any]:
     return variants, loaded, folds
 
 
-def _write(path: Path, made: bytes) -> None:
-    path.write_bytes(made)
+def _keep(variants: Any, loaded: Any, tried: Path, precision: str, judged: Any, *, default: bool = False) -> None:
+    entry = variants.measured(judged.decided, loaded.manifest.calibration.data) | {"calibration_note": str(judged)}
+    variants.add(loaded, tried.name, precision, partial(copyfile, tried), entry, default=default)
+    typer.echo(f"added {loaded.folder / tried.name}")
 
 
 def _missing(error: ImportError) -> typer.BadParameter:

@@ -14,6 +14,16 @@ KEPT = ["Softmax", "ReduceLogSumExp", "Sigmoid", "Exp", "Log", "ReduceSum", "Gem
 def write(model: Path, path: Path) -> None:
     """Convert a graph; its inputs and outputs keep their types."""
     graph = OnnxModel(convert_float_to_float16(onnx.load(model), keep_io_types=True, op_block_list=KEPT))
+    _drop_twins(graph.model.graph)
     graph.topological_sort()  # the converter puts its casts last
     onnx.save(graph.model, path)
     onnx.checker.check_model(path)
+
+
+def _drop_twins(graph: onnx.GraphProto) -> None:
+    """The converter writes one cast per reader of a tensor, all under one name; one is enough."""
+    seen: dict[str, onnx.NodeProto] = {}
+    for node in list(graph.node):
+        twin = seen.setdefault(node.output[0], node)
+        if twin is not node and node.op_type == "Cast" and list(node.input) == list(twin.input):
+            graph.node.remove(node)

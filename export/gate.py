@@ -76,9 +76,37 @@ def make(network: nn.Module, views: int, config: TrainConfig, data: Rows) -> Fit
     except gate.GateError:
         return None
     unseen = _signatures(perception, _load(held, config))
-    module = gate.Gate(gate.scale(fitted, unseen, photograph, (PASS["dermoscopy"], PASS["photograph"]))).eval()
+    module, threshold = _edge(fitted, unseen, photograph)
     others = {kind: _signatures(perception, cache) for kind, cache in _not_lesions(config).items()}
-    return Fitted(module, _measure(module, unseen, photograph, others))
+    passed = _passed(fitted, unseen, photograph, [row.group for row in held])
+    passed |= {f"no lesion: {kind}": float((_run(module, of)[0] <= threshold).mean()) for kind, of in others.items()}
+    return Fitted(module, _describe(module, threshold, passed, unseen, photograph))
+
+
+def _edge(fitted: gate.Parameters, unseen: Array, photograph: NDArray[np.bool_]) -> tuple[gate.Gate, float]:
+    """The gate, and the threshold at which the wanted shares of these held-out pictures pass."""
+    module = gate.Gate(gate.scale(fitted, unseen, photograph, (PASS["dermoscopy"], PASS["photograph"]))).eval()
+    ood, _ = _run(module, unseen)
+    sides = {"dermoscopy": ~photograph, "photograph": photograph}
+    return module, max(float(np.quantile(ood[side], PASS[name], method="higher")) for name, side in sides.items())
+
+
+def _passed(
+    fitted: gate.Parameters, unseen: Array, photograph: NDArray[np.bool_], groups: Sequence[str]
+) -> dict[str, float]:
+    """What passes where the threshold was set on the other half of the groups, both ways round."""
+    half = np.array([table.fold(group, 2, 0) == 0 for group in groups])
+    inside = np.zeros(len(half), dtype=bool)
+    for side in (half, ~half):
+        set_on = photograph[~side]
+        if set_on.all() or not set_on.any():
+            raise ValueError("too few held-out groups to measure the gate: hold out more dermoscopy and photographs")
+        module, threshold = _edge(fitted, unseen[~side], set_on)
+        inside[side] = _run(module, unseen[side])[0] <= threshold
+    return {
+        "held-out dermoscopy": float(inside[~photograph].mean()),
+        "held-out photograph": float(inside[photograph].mean()),
+    }
 
 
 def _spread(found: Sequence[table.Row]) -> list[table.Row]:
@@ -109,18 +137,11 @@ def _run(module: gate.Gate, signatures: NDArray[np.float32]) -> tuple[Array, Arr
     return ood.numpy(), photograph.numpy()
 
 
-def _measure(
-    module: gate.Gate,
-    unseen: NDArray[np.float32],
-    photograph: NDArray[np.bool_],
-    others: dict[str, NDArray[np.float32]],
+def _describe(
+    module: gate.Gate, threshold: float, passed: dict[str, float], unseen: Array, photograph: NDArray[np.bool_]
 ) -> dict[str, Any]:
-    """The manifest's part. `others`: signatures of pictures that are no lesions, by kind."""
-    ood, told = _run(module, unseen)
-    sides = {"dermoscopy": ~photograph, "photograph": photograph}
-    threshold = max(float(np.quantile(ood[side], PASS[name], method="higher")) for name, side in sides.items())
-    passed = {f"held-out {name}": float((ood[side] <= threshold).mean()) for name, side in sides.items()}
-    passed |= {f"no lesion: {kind}": float((_run(module, of)[0] <= threshold).mean()) for kind, of in others.items()}
+    """The manifest's part."""
+    _, told = _run(module, unseen)
     right = [(told[photograph] >= HALF).mean(), (told[~photograph] < HALF).mean()]
     return {
         "ood_threshold": threshold,

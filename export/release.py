@@ -71,8 +71,8 @@ def gate(candidate: Artifact, released: Artifact, data: Path) -> Iterator[Check]
     held_out = out_of_fold.read(candidate.folder / out_of_fold.FILE)
     yield _calibrated(candidate, held_out)
     for compared in (_held_out(held_out, released, data), _isic(candidate, released, data)):
-        yield _no_worse(compared)
-        yield _no_worse_in_worst_subgroup(compared)
+        yield no_worse(compared)
+        yield no_worse_in_worst_subgroup(compared)
 
 
 def _contract(artifact: Artifact) -> Check:
@@ -140,7 +140,7 @@ def _isic(candidate: Artifact, released: Artifact, data: Path) -> Compared:
     return Compared("ISIC 2017 test", rows, new, old)
 
 
-def _no_worse(compared: Compared) -> Check:
+def no_worse(compared: Compared) -> Check:
     """Melanoma AUC on all pictures."""
     difference, interval = metrics.paired(
         metrics.METRICS["auc"], compared.truth, compared.new, compared.old, compared.groups
@@ -148,7 +148,7 @@ def _no_worse(compared: Compared) -> Check:
     return _verdict(f"AUC, {compared.data}", difference, interval, MARGIN)
 
 
-def _no_worse_in_worst_subgroup(compared: Compared) -> Check:
+def no_worse_in_worst_subgroup(compared: Compared) -> Check:
     """Melanoma AUC where the candidate is weakest."""
     parts = {name: compared.only(chosen) for name, chosen in large_enough(compared.rows).items()}
     auc = metrics.METRICS["auc"]

@@ -4,11 +4,12 @@ import shutil
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import onnxruntime
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
-from models.classifier.artifact import MODEL_FILE, Artifact
+from models.classifier.artifact import MODEL_FILE, Artifact, sha256
 
 NAME = "melalog_classifier"
 MAX_BATCH = 8
@@ -33,16 +34,17 @@ def write(artifact: Artifact, folder: Path, device: Literal["cpu", "gpu"] = "cpu
 def configuration(model: Path, size: int, device: Literal["cpu", "gpu"]) -> model_config_pb2.ModelConfig:
     """Inputs and outputs as the file has them; batches gathered for 2 ms at most; warm before it is ready."""
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    answers = session.run(None, {"image": np.zeros((1, size, size, 3), np.uint8)})
     config = model_config_pb2.ModelConfig(name=NAME, backend="onnxruntime", max_batch_size=MAX_BATCH)
     for tensor in session.get_inputs():
         kind = model_config_pb2.DataType.Value(KINDS[tensor.type])
         config.input.add(name=tensor.name, data_type=kind, dims=[size, size, 3])
-    for tensor in session.get_outputs():
+    for tensor, answer in zip(session.get_outputs(), answers, strict=True):
         kind = model_config_pb2.DataType.Value(KINDS[tensor.type])
-        dims = [size if isinstance(n, str) else n for n in tensor.shape[1:]] or [1]
-        output = config.output.add(name=tensor.name, data_type=kind, dims=dims)
-        if not tensor.shape[1:]:
+        output = config.output.add(name=tensor.name, data_type=kind, dims=answer.shape[1:] or [1])
+        if answer.ndim == 1:
             output.reshape.SetInParent()  # [N] in the graph: Triton wants at least one further axis
+    config.parameters["sha256"].string_value = sha256(model)  # the service believes this file only
     config.dynamic_batching.preferred_batch_size.append(MAX_BATCH)
     config.dynamic_batching.max_queue_delay_microseconds = 2000
     kind_of = {"cpu": "KIND_CPU", "gpu": "KIND_GPU"}

@@ -1,7 +1,6 @@
 """Further files of the same network in one artifact: each with its own hash, thresholds and figures."""
 
 import json
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,40 +9,63 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
+from numpy.typing import NDArray
 
-from models.classifier import evaluate, metrics, pictures, table, train
+from models.classifier import evaluate, metrics, table, train
 from models.classifier.artifact import MODEL_FILE, Artifact, sha256
 from models.classifier.config import TrainConfig
-from models.classifier.labels import MELANOMA
-from models.classifier.metrics import Array
 
 MAX_AUC_LOSS = 0.005
 """Melanoma AUC that a file may lose against fp32."""
-ROUNDS = 20
+MAX_DIFFERENCE = 0.01
+"""Of a probability, for a file that claims to be the same network but for rounding."""
+ROUNDS, REPEATS, BATCH = 30, 2000, 8
 
 
-def add(artifact: Artifact, name: str, precision: str, write: Callable[[Path], None], entry: dict[str, Any]) -> None:
-    """Let `write` make the file `name`, and name it in the manifest; whole or not at all."""
+def add(
+    artifact: Artifact,
+    name: str,
+    precision: str,
+    write: Callable[[Path], object],
+    entry: dict[str, Any],
+    *,
+    default: bool = False,
+) -> None:
+    """Let `write` make the file `name`, and name it in the manifest.
+
+    Whole or not at all: whenever it is stopped, the folder loads, with the variant or without. `default`: serve it on
+    the CPU from now on.
+    """
     folder = artifact.folder
-    unfinished = folder.with_name(folder.name + ".unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    shutil.copytree(folder, unfinished)
-    write(unfinished / name)
-    path = unfinished / "manifest.json"
-    manifest = json.loads(path.read_text())
-    manifest["files"][name] = {"sha256": sha256(unfinished / name), "precision": precision, **entry}
-    path.write_text(json.dumps(manifest, indent=2) + "\n")
-    Artifact.load(unfinished)
-    shutil.rmtree(folder)
-    unfinished.rename(folder)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    others = {file: told for file, told in manifest["files"].items() if file != name}
+    served = manifest.get("default", MODEL_FILE)
+    unfinished = folder / f"{name}.unfinished"
+    try:
+        write(unfinished)
+        told = {"sha256": sha256(unfinished), "precision": precision, **entry}
+        if name in manifest["files"]:  # the old file's hash would be wrong for the new one
+            _replace(folder, manifest | {"files": others, "default": MODEL_FILE if served == name else served})
+        unfinished.replace(folder / name)
+        _replace(folder, manifest | {"files": others | {name: told}, "default": name if default else served})
+    finally:
+        unfinished.unlink(missing_ok=True)
+    Artifact.load(folder)
 
 
-def measured(artifact: Artifact, model: Path, rows: Sequence[table.Row], data: str) -> dict[str, Any]:
+def _replace(folder: Path, manifest: dict[str, Any]) -> None:
+    unfinished = folder / "manifest.json.unfinished"
+    try:
+        unfinished.write_text(json.dumps(manifest, indent=2) + "\n")
+        unfinished.replace(folder / "manifest.json")
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def measured(decided: evaluate.Decided, data: str) -> dict[str, Any]:
     """Thresholds and figures of a file on held-out rows, as the manifest keeps them."""
-    p, truth = melanoma(artifact, model, rows)
+    p, truth = decided.p, decided.truth
     cut = metrics.threshold_at_sensitivity(truth, p)
-    groups = [row.group for row in rows]
-    value, interval = metrics.bootstrap(metrics.METRICS["auc"], truth, p, groups)
     return {
         "thresholds": {
             "sensitivity_95": {
@@ -52,69 +74,74 @@ def measured(artifact: Artifact, model: Path, rows: Sequence[table.Row], data: s
                 "specificity": float((p[truth == 0] < cut).mean()),
             }
         },
-        "metrics": {"held_out_melanoma_auc": {"value": value, "interval": interval, "data": data, "n": len(rows)}},
+        "metrics": evaluate.figures({"auc": metrics.METRICS["auc"]}, decided, data, "held_out_melanoma_"),
     }
-
-
-def melanoma(artifact: Artifact, model: Path, rows: Sequence[table.Row]) -> tuple[Array, Array]:
-    """(probabilities [N], truth [N]) of one of the artifact's files."""
-    wanted = artifact.manifest.input
-    cache = pictures.load(rows, wanted.size, wanted.geometry, wanted.resample)
-    return (
-        evaluate.run(model, cache)["melanoma"].astype(np.float64),
-        np.array([row.label == MELANOMA for row in rows], np.float64),
-    )
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A file against the fp32 graph. speed: pictures per second of one over the other, each with its 95 % interval."""
+    """A file against the fp32 graph, with 95 % intervals. speed: how often as many pictures per second.
+
+    difference: the largest change of a melanoma probability. decided: what the file itself says.
+    """
 
     auc_change: float
     auc_interval: tuple[float, float]
     speed: float
     speed_interval: tuple[float, float]
+    difference: float
+    decided: evaluate.Decided
+
+    @property
+    def accurate(self) -> bool:
+        """Loses no more than allowed."""
+        return self.auc_change >= -MAX_AUC_LOSS
 
     @property
     def worth_shipping(self) -> bool:
-        """Surely faster, and no worse than allowed."""
-        return self.speed_interval[0] > 1 and self.auc_change >= -MAX_AUC_LOSS
+        """Surely faster, and accurate."""
+        return self.speed_interval[0] > 1 and self.accurate
+
+    @property
+    def same(self) -> bool:
+        """The same probabilities, but for rounding."""
+        return self.difference <= MAX_DIFFERENCE
 
     def __str__(self) -> str:
         """For the person who ran it."""
         auc = "{:+.4f} ({:+.4f} to {:+.4f})".format(self.auc_change, *self.auc_interval)
         speed = "{:.2f} ({:.2f} to {:.2f})".format(self.speed, *self.speed_interval)
-        return f"melanoma AUC {auc}, speed x {speed} of fp32"
+        return f"melanoma AUC {auc}, p changes by at most {self.difference:.4f}, speed x {speed} of fp32"
 
 
 def judge(artifact: Artifact, model: Path, rows: Sequence[table.Row]) -> Judged:
     """Measure a file against the artifact's fp32 graph on held-out rows, in the same run."""
-    p, truth = melanoma(artifact, model, rows)
-    reference, _ = melanoma(artifact, artifact.folder / MODEL_FILE, rows)
-    groups = [row.group for row in rows]
-    change, interval = metrics.paired(metrics.METRICS["auc"], truth, p, reference, groups)
-    speed, speed_interval = _speed(artifact, model)
-    return Judged(change, interval, speed, speed_interval)
+    cache = evaluate.prepared(artifact, rows)
+    files = (model, artifact.folder / MODEL_FILE)
+    new, old = (evaluate.decide(evaluate.run(file, cache), rows, evaluate.MELANOMA_ENDPOINT) for file in files)
+    change, interval = metrics.paired(metrics.METRICS["auc"], new.truth, new.p, old.p, new.groups)
+    new_s, old_s = _times(files, cache[:BATCH])
+    return Judged(change, interval, *ratio(old_s, new_s), float(np.abs(new.p - old.p).max()), new)
 
 
-def _speed(artifact: Artifact, model: Path) -> tuple[float, tuple[float, float]]:
-    """Median and 95 % range of the ratio over rounds in which both run, one after the other."""
-    size = artifact.manifest.input.size
-    batch = np.random.default_rng(0).integers(0, 256, (8, size, size, 3), np.uint8)
-    sessions = [
-        onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
-        for file in (model, artifact.folder / MODEL_FILE)
-    ]
-    ratios = []
-    for _ in range(ROUNDS):
-        took = []
-        for session in sessions:
+def _times(models: Sequence[Path], batch: NDArray[np.uint8]) -> list[list[float]]:
+    """Seconds per run of each graph, in rounds in which all run, every other one the other way round."""
+    sessions = [onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"]) for model in models]
+    taken: list[list[float]] = [[] for _ in sessions]
+    for number in range(-1, ROUNDS):  # the first is to warm up
+        for index in sorted(range(len(sessions)), reverse=bool(number % 2)):
             start = time.perf_counter()
-            session.run(["melanoma"], {"image": batch})
-            took.append(time.perf_counter() - start)
-        ratios.append(took[1] / took[0])
-    low, middle, high = np.percentile(ratios, [2.5, 50, 97.5])
-    return float(middle), (float(low), float(high))
+            sessions[index].run(["melanoma"], {"image": batch})
+            if number >= 0:
+                taken[index].append(time.perf_counter() - start)
+    return taken
+
+
+def ratio(old: Sequence[float], new: Sequence[float]) -> tuple[float, tuple[float, float]]:
+    """(median of old / new over paired rounds, 95 % bootstrap interval of that median)."""
+    ratios = np.asarray(old) / np.asarray(new)
+    drawn = np.random.default_rng(0).choice(ratios, (REPEATS, len(ratios)))
+    return float(np.median(ratios)), metrics.interval(np.median(drawn, axis=1))
 
 
 def folds(artifact: Artifact, data: Path) -> train.Folds:

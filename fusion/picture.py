@@ -17,7 +17,7 @@ SD_UNKNOWN = 1.5
 """Judgement: log-odds deviation of a picture that the classifier could not judge; the widest there is, so that
 losing a part never makes the answer look surer."""
 SD_PHOTOGRAPH = 0.7
-"""Judgement, added in quadrature: the models learned from dermoscopy."""
+"""Judgement, added in quadrature: the models learned mostly from dermoscopy."""
 PHOTOGRAPH_WEIGHT = 0.5
 """Judgement until measured: half of what a photograph says for melanoma, nothing of what it says against it."""
 
@@ -55,7 +55,7 @@ def logit(p: float) -> float:
 def _shift(p: float, prevalence: float, modality: Modality) -> float:
     shift = min(max(logit(p) - logit(prevalence), -LIMIT), LIMIT)
     if modality == "photograph":
-        # A model that has not learned from photographs may raise a risk, never lower it.
+        # A model that is not calibrated on photographs may raise a risk, never lower it.
         return PHOTOGRAPH_WEIGHT * max(shift, 0.0)
     return shift
 

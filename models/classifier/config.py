@@ -119,7 +119,7 @@ class Selection(_Part):
 class Tracking(_Part):
     """Where else figures go, besides metrics.jsonl."""
 
-    mlflow: str = Field(description="tracking URI: http://host:5000, sqlite:///mlflow.db or a folder")
+    mlflow: str = Field(description="tracking URI: http://host:5000, or a folder")
     experiment: str = Field("melalog", description="the experiment's name")
 
 

@@ -96,8 +96,7 @@ def _check_fold(made: Plan, number: int) -> None:
 
 
 def _fit(config: TrainConfig, rows: list[Row], folder: Path, validation: list[Row]) -> nn.Module:
-    chosen_by: dict[str, list[Row]] = {"validation": validation} if validation else {}
-    return Trainer(config, rows, folder, **chosen_by).run()
+    return Trainer(config, rows, folder, validation).run()
 
 
 def run(made: Plan, out: Path, say: Callable[[str], None] = print, fit: Train = _fit) -> Scores:

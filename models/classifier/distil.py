@@ -1,7 +1,7 @@
 """A teacher for distillation: it answers for the very pictures, augmented and mixed, that its student sees."""
 
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 import onnxruntime
@@ -61,9 +61,13 @@ class NetworkTeacher:
         if "backbone" not in about:
             raise ValueError(f"distillation.teacher: {path} does not say of which network it is; name one that "
                              "`melalog train classifier` wrote (OUT/network.safetensors)")  # fmt: skip
-        made = networks.build(about["backbone"], pad_type=about["pad_type"], normalisation=about["normalisation"])
+        made = networks.build(
+            about["backbone"],
+            pad_type=about["pad_type"],
+            normalisation=cast("networks.Normalisation", about["normalisation"]),
+        )
         weights.fill(made, state, str(path), about["backbone"])
-        self.size, self.normalisation = int(about["size"]), about["normalisation"]
+        self.size, self.normalisation = int(about["size"]), networks.normalisation_of(made)
         self._network: nn.Module = made.to(device).eval()
 
     @torch.no_grad()

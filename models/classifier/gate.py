@@ -101,6 +101,11 @@ def _usual(projected: Array, labels: NDArray[np.int64], left: Array) -> Modality
 class Gate(nn.Module):
     """The fitted gate as part of a graph: features [N, D] to (ood [N], photograph [N])."""
 
+    centre: Tensor
+    spread: Tensor
+    directions: Tensor
+    weights: Tensor
+
     def __init__(self, fitted: Parameters) -> None:
         super().__init__()
         names = {"centre": fitted.centre, "spread": fitted.spread, "directions": fitted.directions}
@@ -126,7 +131,8 @@ class Gate(nn.Module):
         """Projection [N, K], and the squared length [N] of what it leaves over."""
         z = (features - self.centre) / self.spread
         projected = z @ self.directions
-        return projected, torch.relu(z.square().sum(1) - projected.square().sum(1))
+        # As one length: the difference of two long ones would lose digits.
+        return projected, (z - projected @ self.directions.T).square().sum(1)
 
     def _distance(self, projected: Tensor, left: Tensor, i: int) -> Tensor:
         whitened = projected @ self.get_buffer(f"whitening{i}")

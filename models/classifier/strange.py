@@ -18,7 +18,7 @@ def pictures(per_kind: int, seed: int = 0) -> dict[str, list[Image.Image]]:
 
 def _frame(rng: np.random.Generator) -> Image.Image:
     """Black, white or one colour, with a camera's noise or none."""
-    level = rng.choice([0, 255, rng.integers(0, 256)])
+    level = rng.choice([0, 255, int(rng.integers(0, 256))])
     colour = np.full(3, level) if rng.random() < 0.5 else rng.integers(0, 256, 3)  # noqa: PLR2004
     return _picture(colour + rng.normal(0, rng.choice([0, 2, 8]), (SIZE[1], SIZE[0], 3)))
 

@@ -189,7 +189,21 @@ def _from_released(network: Any, folder: Path, sample: Callable[[], Tensor]) -> 
         tensors = onnx.load(folder / MODEL_FILE).graph.initializer
     except (ArtifactError, OSError) as error:
         raise ValueError(f"initial: {folder} is no released classifier: {error}") from None
-    stored = {t.name.removeprefix("network."): torch.from_numpy(numpy_helper.to_array(t).copy()) for t in tensors}
+    stored = {t.name: torch.from_numpy(numpy_helper.to_array(t).copy()) for t in tensors}
+    first = next(name for name, _ in network.named_parameters())
+    prefixes = sorted(name.removesuffix(first) for name in stored if name.endswith(first)) or [""]
+    problems = []
+    for prefix in prefixes:  # an ensemble holds several networks: the first that fits is taken
+        member = {name.removeprefix(prefix): t for name, t in stored.items() if name.startswith(prefix)}
+        problem = _from_member(network, member, sample)
+        if not problem:
+            return
+        problems.append(problem)
+    raise ValueError(f"initial: {folder} is of another network: it has no {problems[0]}")
+
+
+def _from_member(network: Any, stored: State, sample: Callable[[], Tensor]) -> str:
+    """Fill the network and return nothing, or return the first weight that is missing and leave it alone."""
     folded = {
         name: (stored[f"{name}.weight"], stored[f"{name}.weight_bias"])
         for name, _, _ in _pairs(network)
@@ -203,14 +217,13 @@ def _from_released(network: Any, folder: Path, sample: Callable[[], Tensor]) -> 
         if key not in normed | norms and (key not in stored or stored[key].shape != p.shape)
     ]
     if missing or not folded:
-        raise ValueError(
-            f"initial: {folder} is of another network: it has no {missing[0] if missing else 'batch norm'}"
-        )
+        return missing[0] if missing else "batch norm"
     with torch.no_grad():
         for key, parameter in network.named_parameters():
             if key not in normed | norms:
                 parameter.copy_(stored[key])
     unfold(network, folded, sample())
+    return ""
 
 
 def _keys(name: str) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from services.classifier.engine.port import Engine, Scores
 from services.common.deadline import Deadline
-from services.common.errors import Overloaded
+from services.common.errors import EngineDown, Overloaded
 
 
 @dataclass
@@ -58,16 +58,17 @@ class Batcher:
                 await self._run(batch)
 
     async def _run(self, batch: list[_Waiting]) -> None:
-        """Run a batch; if it fails, each on its own, so that one bad picture fails alone."""
+        """Run a batch; if it fails, each alone, so that one bad picture fails alone; not when the engine is down."""
         loop = asyncio.get_running_loop()
         try:
             stacked = np.stack([entry.prepared for entry in batch])
             scores = await loop.run_in_executor(self._thread, self._engine.run, stacked)
             found = list(zip(batch, scores, strict=True))
         except Exception as error:  # noqa: BLE001  whatever the runtime raises must reach those who wait, or they hang
-            if len(batch) == 1:
-                if not batch[0].answer.done():
-                    batch[0].answer.set_exception(error)
+            if len(batch) == 1 or isinstance(error, EngineDown):
+                for entry in batch:
+                    if not entry.answer.done():
+                        entry.answer.set_exception(error)
                 return
             for entry in batch:
                 if entry.wanted():

@@ -21,11 +21,11 @@ OVERSAMPLING = 2
 
 
 class Classifier:
-    """One released artifact, answering."""
+    """One released artifact, answering with one of its files: thresholds and figures are that file's."""
 
-    def __init__(self, artifact: Artifact, engine: Engine, decoders: int) -> None:
+    def __init__(self, artifact: Artifact, engine: Engine, decoders: int, file: str = MODEL_FILE) -> None:
         self.manifest, self.engine = artifact.manifest, engine
-        self.variant = self.manifest.files[MODEL_FILE]
+        self.variant = self.manifest.files[file]
         self.model = ModelInfo(name=self.manifest.name, version=self.manifest.version, sha256=self.variant.sha256)
         self._batcher = Batcher(engine, MAX_BATCH, MAX_WAITING)
         self._decoders = Decoders(decoders)

@@ -7,7 +7,7 @@ from starlette.requests import Request
 from models.classifier.artifact import RELEASED, STORE_NAME, Artifact, ArtifactError
 from services.classifier.classifier import Classifier
 from services.classifier.engine import choice
-from services.classifier.engine.onnx_runtime import ProviderError
+from services.classifier.engine.port import ProviderError
 from services.common import app as common
 from services.common import body, problems, telemetry
 from services.common.cores import usable_cores
@@ -51,7 +51,9 @@ class ClassifierService:
     """Loads the artifact, refuses a tampered one, and is ready once it is warm."""
 
     def __init__(self) -> None:
-        self.core = app.state.classifier = Classifier(artifact, engine, decoders=threads)
+        self.core = app.state.classifier = Classifier(
+            artifact, engine, decoders=threads, file=choice.file(settings, artifact)
+        )
         self.core.warm_up()
         info = self.core.model
         structlog.get_logger().info(

@@ -40,7 +40,9 @@ class Settings(BaseSettings):
     classifier_engine: Literal["auto", "onnxruntime", "openvino", "cuda", "tensorrt", "triton"] = Field(
         "auto", description="what runs the network; auto: openvino where the processor has bf16, else onnxruntime"
     )
-    triton_url: str = Field("127.0.0.1:8001", description="host:port of a Triton server's gRPC, for triton")
+    triton_url: str = Field(
+        "127.0.0.1:8001", pattern=r"^[^/\s]+:\d+$", description="host:port of a Triton server's gRPC, for triton"
+    )
     triton_model: str = Field("melalog_classifier", description="the model's name on that server")
     threads: int = Field(0, ge=0, description="the network's threads; 0: the cores this process may use")
 

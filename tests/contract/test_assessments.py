@@ -54,7 +54,7 @@ def test_an_assessment_has_every_part_of_the_contract(system: Running) -> None:
     assert sum(classifier.classes.values()) == pytest.approx(1, abs=1e-4)
     assert classifier.melanoma == pytest.approx(classifier.classes["mel"], abs=1e-6)
     assert classifier.heatmap is None
-    assert classifier.in_distribution is None
+    assert classifier.in_distribution is False  # drawn, and told from real lesions
     assert "logit" not in body["findings"]["classifier"]
     assert [factor.id for factor in found.findings.questionnaire.factors] == ["fair_skin"]
     vlm = found.findings.vlm

@@ -72,7 +72,7 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
     folder = work / "released"
     folder.mkdir()
     (folder / "stale.txt").touch()
-    rows = gates.Rows([*folds.train, *photographs(work / "photos", 24)], [*folds.calibration, *photographs(work, 12)])
+    rows = gates.Rows([*folds.train, *photographs(work / "photos", 80)], [*folds.calibration, *photographs(work, 40)])
     written = export.write(folder, network, config, folds, "1.0.0", views=2, gate_rows=rows)
     yield Release(written, data, config, folds, network)
     Artifact.load(folder)
@@ -103,9 +103,11 @@ def test_the_gate_is_measured_on_pictures_it_was_not_fitted_on(release: Release)
     manifest = release.artifact.manifest
     assert manifest.ood is not None
     assert manifest.modality is not None
-    assert manifest.modality.n == len(release.folds.calibration) + 12
+    assert manifest.modality.n == len(release.folds.calibration) + 40
     assert manifest.modality.balanced_accuracy > 0.9
-    assert min(manifest.ood.pass_rates["held-out dermoscopy"], manifest.ood.pass_rates["held-out photograph"]) >= 0.97
+    # The edge was set on one half of these few pictures, and what passes counted on the other.
+    assert manifest.ood.pass_rates["held-out dermoscopy"] >= 0.8
+    assert manifest.ood.pass_rates["held-out photograph"] >= 0.8
     assert manifest.ood.pass_rates["no lesion: noise"] <= 0.2
     assert sum("no lesion" in name for name in manifest.ood.pass_rates) == len(strange.KINDS)
 

@@ -53,7 +53,7 @@ def test_fp16_keeps_types_and_answers(cache: np.ndarray, tmp_path: Path) -> None
 
 def test_a_variant_is_named_with_its_hash_and_a_failure_leaves_the_artifact_alone(artifact: Artifact) -> None:
     entry = {"thresholds": {}, "metrics": {}}
-    variants.add(artifact, "model.fp16.onnx", "fp16", lambda path: path.write_bytes(b"graph") and None, entry)
+    variants.add(artifact, "model.fp16.onnx", "fp16", lambda path: path.write_bytes(b"graph"), entry)
     added = Artifact.load(artifact.folder)
     assert added.manifest.files["model.fp16.onnx"].precision == "fp16"
 
@@ -69,11 +69,53 @@ def test_a_variant_is_named_with_its_hash_and_a_failure_leaves_the_artifact_alon
         Artifact.load(artifact.folder)
 
 
+def decided(p: list[float], truth: list[int]) -> evaluate.Decided:
+    groups = [str(index) for index in range(len(p))]
+    return evaluate.Decided(np.array(truth, float), np.array(p), groups, np.arange(len(p)))
+
+
 def test_only_what_is_surely_faster_and_no_worse_is_kept() -> None:
-    good = variants.Judged(-0.004, (-0.01, 0.01), 1.5, (1.2, 1.7))
+    good = variants.Judged(-0.004, (-0.01, 0.01), 1.5, (1.2, 1.7), 0.008, decided([0.1, 0.9], [0, 1]))
     assert good.worth_shipping
     assert not replace(good, auc_change=-0.006).worth_shipping
     assert not replace(good, speed_interval=(0.9, 1.7)).worth_shipping
+    assert good.same
+    assert not replace(good, difference=0.02).same
+
+
+def test_a_ratio_is_of_paired_rounds_so_that_a_busy_machine_does_not_show() -> None:
+    busy = np.random.default_rng(1).uniform(1, 5, 40)
+    value, (low, high) = variants.ratio(2 * busy, busy)
+    assert (value, low, high) == pytest.approx((2, 2, 2))
+    noise = np.random.default_rng(2).uniform(0.5, 1.5, 40)
+    _, (low, high) = variants.ratio(busy * noise, busy)
+    assert low < 1 < high
+
+
+def test_a_variant_is_measured_on_what_it_says_itself() -> None:
+    p = [0.1, 0.2, 0.3, 0.4, 0.6, 0.7, 0.8, 0.35]
+    entry = variants.measured(decided(p, [0, 0, 0, 0, 1, 1, 1, 1]), "some fold")
+    assert entry["thresholds"]["sensitivity_95"] == {"value": 0.35, "sensitivity": 1.0, "specificity": 0.75}
+    figure = entry["metrics"]["held_out_melanoma_auc"]
+    assert (figure["value"], figure["data"], figure["n"]) == (15 / 16, "some fold", 8)
+
+
+def test_a_variant_made_again_or_served_by_default_leaves_an_artifact_that_loads(artifact: Artifact) -> None:
+    entry = {"thresholds": {}, "metrics": {}}
+    variants.add(artifact, "model.int8.onnx", "int8", lambda path: path.write_bytes(b"one"), entry, default=True)
+    assert Artifact.load(artifact.folder).manifest.default == "model.int8.onnx"
+
+    def killed(path: Path) -> None:
+        path.write_bytes(b"two")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        variants.add(artifact, "model.int8.onnx", "int8", killed, entry)
+    assert (artifact.folder / "model.int8.onnx").read_bytes() == b"one"
+    variants.add(artifact, "model.int8.onnx", "int8", lambda path: path.write_bytes(b"two"), entry)
+    again = Artifact.load(artifact.folder)
+    assert (again.folder / again.manifest.default).read_bytes() == b"two"
+    assert not list(artifact.folder.glob("*.unfinished"))
 
 
 @pytest.mark.parametrize(("device", "kind"), [("cpu", "KIND_CPU"), ("gpu", "KIND_GPU")])

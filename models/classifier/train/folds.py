@@ -27,7 +27,7 @@ class Folds:
 def make_folds(config: TrainConfig, data_dir: Path) -> Folds:
     """Split by group. Only rows whose official split is `train` are ever used.
 
-    Raises FileNotFoundError for a missing table; ValueError naming an unknown label or a fold of one class.
+    Raises FileNotFoundError for a missing table, ValueError naming an unknown label.
     """
     rows = _rows(config, data_dir)
     held = [part for name, count in config.hold_out.items() for part in _fold(rows, name, count, config.fold_seed)]
@@ -39,9 +39,7 @@ def make_folds(config: TrainConfig, data_dir: Path) -> Folds:
         seed = config.fold_seed + ENDPOINT_SEED
         validation = _fold(rest, config.calibration_source, config.validation_folds, seed)
         rest = _without(rest, validation)
-    folds = Folds(rest, calibration, validation, held)
-    _check(folds)
-    return folds
+    return Folds(rest, calibration, validation, held)
 
 
 def _rows(config: TrainConfig, data_dir: Path) -> list[table.Row]:
@@ -81,11 +79,13 @@ def _without(rows: Sequence[table.Row], held: Sequence[table.Row]) -> list[table
     return [row for row in rows if row.group not in groups]
 
 
-def _check(folds: Folds) -> None:
-    require_both(folds.train, "melanoma", "the rows to learn from")
-    require_both(folds.calibration, "melanoma", "the calibration fold")
+def check(folds: Folds, config: TrainConfig) -> None:
+    """Raise ValueError for a fold of one class, by what `selection.endpoint` counts as positive."""
+    endpoint = config.selection.endpoint if config.selection else "melanoma"
+    require_both(folds.train, endpoint, "the rows to learn from")
+    require_both(folds.calibration, endpoint, "the calibration fold")
     if folds.validation:
-        require_both(folds.validation, "melanoma", "the validation fold")
+        require_both(folds.validation, endpoint, "the validation fold")
 
 
 def require_both(rows: Sequence[table.Row], endpoint: Literal["melanoma", "malignant"], name: str) -> None:
@@ -95,7 +95,8 @@ def require_both(rows: Sequence[table.Row], endpoint: Literal["melanoma", "malig
     if not 0 < positive < len(known):
         raise ValueError(
             f"{name}: {positive} pictures with {endpoint} and {len(known) - positive} without "
-            f"({len(rows) - len(known)} leave it open); both kinds are needed: see the sources and the numbers of folds"
+            f"({len(rows) - len(known)} leave it open); both kinds are needed: "
+            "see the sources, the numbers of folds and selection.endpoint"
         )
 
 

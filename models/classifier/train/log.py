@@ -1,6 +1,7 @@
 """One line of figures for every epoch: metrics.jsonl, and MLflow where the plan asks for it."""
 
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ class Tracker:
             from mlflow.entities import Metric, Param  # noqa: PLC0415
         except ImportError:
             raise TrainingError("tracking.mlflow needs mlflow-skinny: pip install 'melalog[tracking]'") from None
+        if "://" not in tracking.mlflow:
+            os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # MLflow wants to be told that a folder is meant
         self._client, self._param, self._metric = MlflowClient(tracking.mlflow), Param, Metric
         if run_id is not None:
             self.run_id = run_id

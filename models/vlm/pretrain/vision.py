@@ -8,6 +8,7 @@ weights, learns far less from ten thousand labels alone.
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import onnxruntime
 import torch
@@ -19,18 +20,23 @@ from models.classifier.artifact import MODEL_FILE, Artifact
 from models.classifier.labels import CLASSES
 from models.vlm import small
 
+MEANS, RESHAPING = ("ReduceMean", "GlobalAveragePool"), ("Reshape", "Gather", "Squeeze", "Flatten", "Identity")
 HARD_WEIGHT, FEATURES_WEIGHT, SMOOTHING = 0.3, 2.0, 0.05
 
 
 class Teacher:
-    """The released classifier, with its last feature map as a further output."""
+    """A released classifier that sees each picture once, with the last feature maps of its networks as outputs."""
 
     def __init__(self, folder: Path) -> None:
+        """Raises ValueError for a classifier that averages views, or has no pooled features."""
         artifact = Artifact.load(folder)
+        if artifact.manifest.views != 1:
+            raise ValueError(f"{folder} averages {artifact.manifest.views} views: a teacher must see a picture once")
         self.size = artifact.manifest.input.size
         graph = onnx.load(folder / MODEL_FILE)
         self._features = _pooled(graph, "embedding")
-        graph.graph.output.append(onnx.helper.make_tensor_value_info(self._features, onnx.TensorProto.FLOAT, None))
+        for name in self._features:
+            graph.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
         (embedding,) = (output for output in graph.graph.output if output.name == "embedding")
         self.width = int(embedding.type.tensor_type.shape.dim[-1].dim_value)
         self._session = onnxruntime.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
@@ -38,19 +44,23 @@ class Teacher:
     def __call__(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
         """Pictures [N, 3, S, S] in 0 to 1 to (class probabilities [N, C], features [N, D, h, w])."""
         image = pictures.mul(255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
-        classes, features = self._session.run(["classes", self._features], {"image": image})
-        return torch.from_numpy(classes), torch.from_numpy(features)
+        classes, *features = self._session.run(["classes", *self._features], {"image": image})
+        return torch.from_numpy(classes), torch.from_numpy(np.concatenate(features, axis=1))
 
 
-def _pooled(graph: Any, name: str) -> str:
-    """The tensor that is averaged over its pixels on the way to the output `name`."""
+def _pooled(graph: Any, name: str) -> list[str]:
+    """The tensors that are averaged over their pixels on the way to the output `name`, one per network."""
     made_by = {output: node for node in graph.graph.node for output in node.output}
-    while name in made_by:
-        node = made_by[name]
-        if node.op_type in ("ReduceMean", "GlobalAveragePool"):
-            return str(node.input[0])
+    averaged = ""
+    while (node := made_by.get(name)) is not None and node.op_type in {*MEANS, *RESHAPING}:
+        # The mean over the one view comes after that over the pixels: the last on the way back is the pixels'.
+        averaged = str(node.input[0]) if node.op_type in MEANS else averaged
         name = node.input[0]
-    raise ValueError("this classifier has no pooled feature map to learn from")
+    if node is not None and node.op_type == "Concat" and not averaged:
+        return [found for part in node.input for found in _pooled(graph, part)]
+    if not averaged:
+        raise ValueError("this classifier has no pooled feature map to learn from")
+    return [averaged]
 
 
 class Student(nn.Module):

@@ -1,25 +1,44 @@
-"""Which runtime serves the network: one setting."""
+"""Which runtime serves the network, and which of the artifact's files: one setting."""
 
 from models.classifier.artifact import MODEL_FILE, Artifact
 from services.classifier.engine import open_vino
 from services.classifier.engine.onnx_runtime import OnnxEngine
-from services.classifier.engine.port import Engine
+from services.classifier.engine.port import Engine, ProviderError
 from services.common.settings import Settings
 
 TRITON_SHARE = 0.3
 """Of a request's deadline that the server may take."""
+GPUS = {"cuda", "tensorrt"}
+
+
+def file(settings: Settings, artifact: Artifact) -> str:
+    """The file to serve: on a GPU half precision where there is one, on Triton what was exported, else the default."""
+    files = artifact.manifest.files
+    if settings.classifier_engine in GPUS:
+        return next((name for name, variant in files.items() if variant.precision == "fp16"), MODEL_FILE)
+    return MODEL_FILE if settings.classifier_engine == "triton" else artifact.manifest.default
 
 
 def make(settings: Settings, artifact: Artifact, threads: int) -> Engine:
     """The engine in force. `auto`: OpenVINO in bfloat16 where the processor has it, else ONNX Runtime.
 
-    Raises ProviderError when a GPU was asked for and is not used.
+    Raises ProviderError when what was asked for cannot be used.
     """
-    model, kind = artifact.folder / MODEL_FILE, settings.classifier_engine
+    name, kind = file(settings, artifact), settings.classifier_engine
+    model = artifact.folder / name
     if kind == "triton":
-        from services.classifier.engine.triton import TritonEngine  # noqa: PLC0415  (gRPC only where it is used)
-
-        return TritonEngine(settings.triton_url, settings.triton_model, settings.deadline_s * TRITON_SHARE)
+        return _triton(settings, artifact.manifest.files[name].sha256)
     if kind == "openvino" or (kind == "auto" and open_vino.has_bf16()):
         return open_vino.OpenVinoEngine(model, threads)
-    return OnnxEngine(model, threads, kind if kind in {"cuda", "tensorrt"} else "cpu")
+    return OnnxEngine(model, threads, kind if kind == "cuda" or kind == "tensorrt" else "cpu")  # noqa: PLR1714  (mypy)
+
+
+def _triton(settings: Settings, sha256: str) -> Engine:
+    try:
+        from services.classifier.engine.triton import TritonEngine  # noqa: PLC0415  (gRPC only where it is used)
+    except ImportError as error:
+        raise ProviderError(
+            f"MELALOG_CLASSIFIER_ENGINE=triton needs {error.name}, which is not installed here: "
+            "install 'melalog[triton]', or choose another engine"
+        ) from None
+    return TritonEngine(settings.triton_url, settings.triton_model, settings.deadline_s * TRITON_SHARE, sha256)

@@ -7,7 +7,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from services.classifier.engine.port import Scores, per_picture, wanted
+from services.classifier.engine.port import ProviderError, Scores, per_picture, wanted
 
 Device = Literal["cpu", "cuda", "tensorrt"]
 PROVIDERS: dict[Device, tuple[str, ...]] = {
@@ -15,10 +15,6 @@ PROVIDERS: dict[Device, tuple[str, ...]] = {
     "cuda": ("CUDAExecutionProvider", "CPUExecutionProvider"),
     "tensorrt": ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"),
 }
-
-
-class ProviderError(RuntimeError):
-    """The runtime does not use the device that was asked for; it would have fallen back to the CPU in silence."""
 
 
 class OnnxEngine:

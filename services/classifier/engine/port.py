@@ -25,6 +25,10 @@ class Scores:
     photograph: float | None = None
 
 
+class ProviderError(RuntimeError):
+    """What was asked for cannot be used here; the message says what to install or to choose instead."""
+
+
 class Engine(Protocol):
     """What runs the network."""
 

@@ -77,7 +77,7 @@ def test_a_finished_run_is_not_trained_again_and_another_plan_is_refused(validat
     assert again.exit_code == 0, again.output
     assert again.output.count("finished before") == 2
     assert (validated / out_of_fold.FILE).read_bytes() == before
-    other = cross_validate(data, validated, lr=0.01)
+    other = cross_validate(data, validated, optimiser={"lr": 0.01})
     assert other.exit_code == 2
     assert "choose another --out" in other.output
 

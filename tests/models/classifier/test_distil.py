@@ -89,9 +89,9 @@ def test_a_run_with_a_teacher_differs_from_one_without(tmp_path: Path) -> None:
 
 
 def test_what_is_no_teacher_is_named(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="distillation.teacher: there is no"):
+    with pytest.raises(FileNotFoundError, match=r"distillation\.teacher: there is no"):
         distil.load(str(tmp_path / "nothing"), CPU)
-    with pytest.raises(ValueError, match="distillation.teacher"):
+    with pytest.raises(ValueError, match=r"distillation\.teacher"):
         distil.load(str(tmp_path), CPU)
     weights.write(build("test_resnet"), tmp_path / "silent.safetensors", {})
     with pytest.raises(ValueError, match=r"silent\.safetensors does not say of which network"):

@@ -15,7 +15,7 @@ from models.classifier.config import TrainConfig
 from models.classifier.network import build
 from models.classifier.train import Trainer, batches, log, make_folds, scoring
 from models.classifier.train.errors import CheckpointError, TrainingError
-from models.classifier.train.folds import absent
+from models.classifier.train.folds import absent, check
 from tests.models.classifier import tiny
 
 TWO_PHASES = ({"epochs": 1, "size": 32, "frozen": True}, {"epochs": 1, "size": 40})
@@ -53,7 +53,7 @@ def same(one: nn.Module, other: nn.Module) -> bool:
     return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
-def die_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def kill_at(step: int, run: Trainer, monkeypatch: pytest.MonkeyPatch) -> None:
     """The process ends while it makes the batches of this step, counted over all epochs."""
     draw, drawn = batches.Lesson.draw, 0
 
@@ -64,7 +64,10 @@ def die_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
             raise Killed
         return draw(*arguments)
 
-    monkeypatch.setattr(batches.Lesson, "draw", dying)
+    with monkeypatch.context() as patch:
+        patch.setattr(batches.Lesson, "draw", dying)
+        with pytest.raises(Killed):
+            run.run()
 
 
 @pytest.mark.parametrize(
@@ -77,9 +80,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(
 ) -> None:
     config = tiny.plan(**changes)
     whole = trainer(config, data, tmp_path / "whole").run()
-    with monkeypatch.context() as patch, pytest.raises(Killed):
-        die_at(step, patch)
-        trainer(config, data, tmp_path / "killed").run()
+    kill_at(step, trainer(config, data, tmp_path / "killed"), monkeypatch)
     torch.manual_seed(12345)
     epochs: list[int] = []
     network = trainer(config, data, tmp_path / "killed").run(lambda epoch, _: epochs.append(epoch))
@@ -244,8 +245,10 @@ def change_labels(data: Path, change: Callable[[str], str]) -> Path:
 
 def test_a_fold_of_one_class_is_named_with_its_counts(tmp_path: Path) -> None:
     data = change_labels(tiny.write_data(tmp_path), lambda line: line.replace(",mel,", ",nv,"))
+    folds = make_folds(tiny.plan(), data)
     with pytest.raises(ValueError, match="the rows to learn from: 0 pictures with melanoma and 50 without"):
-        make_folds(tiny.plan(), data)
+        check(folds, tiny.plan())
+    check(folds, tiny.plan(selection={"endpoint": "malignant"}))
 
 
 def test_folds_share_no_group(data: Path) -> None:
@@ -281,7 +284,7 @@ def test_a_table_file_is_learned_from(data: Path, tmp_path: Path) -> None:
 
 def test_a_wrong_label_and_a_missing_column_are_named(data: Path, tmp_path: Path) -> None:
     wrong = write_table(tmp_path / "wrong.csv", data, label="melanomma")
-    with pytest.raises(ValueError, match=r"mel\d+\.jpg: unknown label 'melanomma'; known are akiec, .*malignant"):
+    with pytest.raises(ValueError, match=r"wrong\.csv, line \d+: unknown label 'melanomma'; known are akiec"):
         make_folds(tiny.plan(table=str(wrong), calibration_source=None), data)
     missing = write_table(tmp_path / "missing.csv", data, column="diagnosis")
     with pytest.raises(ValueError, match="dx"):
@@ -303,7 +306,7 @@ def test_labels_that_leave_the_diagnosis_open_are_learned_from(data: Path, tmp_p
     run.run()
     first, *_, last = (line["loss"] for line in run.history)
     assert last < first < 1.5
-    with pytest.raises(ValueError, match="0 pictures with melanoma and .* leave it open"):
+    with pytest.raises(ValueError, match=r"0 pictures with melanoma and .* leave it open"):
         Trainer(tiny.plan(selection={"metric": "auc"}), rows, tmp_path / "b", [r for r in coarse if r.dx == "benign"])
 
 
@@ -313,11 +316,9 @@ def test_mlflow_keeps_the_figures_of_every_epoch_also_of_a_run_taken_up(
     from mlflow import MlflowClient  # noqa: PLC0415
 
     store = str(tmp_path / "mlruns")
-    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    monkeypatch.delenv("MLFLOW_ALLOW_FILE_STORE", raising=False)
     config = tiny.plan(tracking={"mlflow": store, "experiment": "tiny"}, selection={"metric": "auc"})
-    with monkeypatch.context() as patch, pytest.raises(Killed):
-        die_at(5, patch)
-        trainer(config, data, tmp_path / "run").run()
+    kill_at(5, trainer(config, data, tmp_path / "run"), monkeypatch)
     trainer(config, data, tmp_path / "run").run()
     client = MlflowClient(store)
     experiment = client.get_experiment_by_name("tiny")

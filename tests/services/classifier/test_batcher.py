@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from services.classifier.batcher import Batcher
 from services.classifier.engine.port import Scores
 from services.common.deadline import Deadline
-from services.common.errors import Overloaded
+from services.common.errors import EngineDown, Overloaded
 
 POISON = 200
 LATER = 30.0
@@ -193,3 +193,21 @@ def test_pictures_of_two_sizes_do_not_spoil_each_other() -> None:
         assert [answer.logit for answer in await asyncio.gather(first, small, large)] == [1, 2, 3]
 
     play(scenario)
+
+
+def test_an_engine_that_is_down_is_asked_once_for_a_batch_not_once_for_each_picture() -> None:
+    class Down(FakeEngine):
+        def run(self, batch: NDArray[np.uint8]) -> list[Scores]:
+            super().run(batch)
+            raise EngineDown("timeout")
+
+    async def scenario() -> None:
+        async with asyncio.timeout(10):
+            answers = await asyncio.gather(*(ask(batcher, value) for value in (1, 2, 3)), return_exceptions=True)
+        assert [type(answer) for answer in answers] == [EngineDown] * 3
+
+    engine = Down()
+    batcher = Batcher(engine, 8, 64)
+    asyncio.run(scenario())
+    batcher.close()
+    assert engine.batches == [[1, 2, 3]]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from models.classifier import evaluate, pictures
-from models.classifier.artifact import MODEL_FILE, RELEASED, Artifact
+from models.classifier.artifact import MODEL_FILE, RELEASED, Artifact, ModalityRule
 from models.classifier.labels import MELANOMA
 from models.classifier.table import Row
 from services.classifier import classifier as core
@@ -92,6 +92,29 @@ def test_out_of_distribution_by_the_manifests_threshold(artifact: Artifact) -> N
     assert found.in_distribution is None
 
 
+@pytest.mark.parametrize(
+    ("photograph", "told"),
+    [
+        (0.0, "dermoscopy"),
+        (0.19, "dermoscopy"),
+        (0.21, None),
+        (0.5, None),
+        (0.79, None),
+        (0.81, "photograph"),
+        (None, None),
+    ],
+)
+def test_the_modality_is_told_only_with_a_margin(
+    artifact: Artifact, photograph: float | None, told: str | None
+) -> None:
+    rule = ModalityRule(threshold=0.5, margin=0.3, balanced_accuracy=0.98, data="d", n=9)
+    telling = Artifact(artifact.folder, artifact.manifest.model_copy(update={"modality": rule}))
+    (found,) = classify(telling, flat(9), engine=FixedEngine(0.1, 0.2, photograph))
+    assert found.modality == told
+    (untold,) = classify(artifact, flat(9), engine=FixedEngine(0.1, 0.2, photograph))
+    assert untold.modality is None
+
+
 def test_heatmap_only_when_asked_for(artifact: Artifact) -> None:
     half = Image.new("RGB", (64, 64))
     half.paste("white", (32, 0, 64, 64))
@@ -127,8 +150,8 @@ class FixedEngine:
 
     name = "fixed"
 
-    def __init__(self, melanoma: float, malignant: float) -> None:
-        self.melanoma, self.malignant = melanoma, malignant
+    def __init__(self, melanoma: float, malignant: float, photograph: float | None = None) -> None:
+        self.melanoma, self.malignant, self.photograph = melanoma, malignant, photograph
         self.threads: set[str] = set()
 
     def close(self) -> None:
@@ -137,7 +160,7 @@ class FixedEngine:
     def run(self, batch: NDArray[np.uint8]) -> list[Scores]:
         self.threads.add(threading.current_thread().name)
         classes = np.full(7, 1 / 7, np.float32)
-        one = Scores(self.melanoma, self.malignant, classes, 0.0, 0.0, np.zeros((2, 2), np.float32))
+        one = Scores(self.melanoma, self.malignant, classes, 0.0, 0.0, np.zeros((2, 2), np.float32), self.photograph)
         return [one] * len(batch)
 
 

@@ -1,26 +1,43 @@
 """Every engine behind the port answers alike, and says by name why it cannot."""
 
 import asyncio
+import os
+import subprocess
+import sys
 from pathlib import Path
-from unittest import mock
 
 import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
-from models.classifier.artifact import MODEL_FILE, RELEASED, Artifact
+from models.classifier.artifact import MODEL_FILE, RELEASED, Artifact, Variant, sha256
 from services.classifier.classifier import Classifier
-from services.classifier.engine import choice, open_vino
-from services.classifier.engine.onnx_runtime import OnnxEngine, ProviderError
+from services.classifier.engine import choice, open_vino, triton
+from services.classifier.engine.onnx_runtime import OnnxEngine
 from services.classifier.engine.open_vino import OpenVinoEngine
+from services.classifier.engine.port import ProviderError
 from services.classifier.engine.triton import TritonEngine
 from services.common.deadline import Deadline
 from services.common.errors import EngineDown
 from services.common.settings import Settings
 from tests.pictures import encode, lesion
+from tests.services.classifier.test_batcher import FakeEngine
 from tests.services.classifier.triton_server import Stub, serving
 
 NAME = "melalog_classifier"
+WATCHED = """
+import sys
+REPORTING = {"os.fork", "os.posix_spawn", "subprocess.Popen", "socket.connect", "socket.getaddrinfo", "urllib.Request"}
+def watch(event, _):
+    if event in REPORTING:
+        print(event, flush=True)
+sys.addaudithook(watch)
+import numpy as np
+from pathlib import Path
+from services.classifier.engine.open_vino import OpenVinoEngine
+OpenVinoEngine(Path(sys.argv[1]), 1).run(np.zeros((1, 48, 48, 3), np.uint8))
+print("answered")
+"""
 
 
 def batch(n: int = 3, size: int = 48) -> np.ndarray:
@@ -54,9 +71,18 @@ def test_the_released_model_answers_nearly_the_same_in_bf16() -> None:
     same(OpenVinoEngine(model, 1).run(pictures), OnnxEngine(model, 1).run(pictures), 0.03)
 
 
-def test_openvino_never_reports_to_its_maker(folder: Path) -> None:
-    with mock.patch("openvino_telemetry.main.Telemetry.__init__", side_effect=AssertionError("telemetry")):
-        OpenVinoEngine(folder / MODEL_FILE, 1).run(batch())
+def test_openvino_never_reports_to_its_maker(folder: Path, tmp_path: Path) -> None:
+    """In a process of its own, because it is the import that would report: no process, no address, no file at home."""
+    home = tmp_path / "home"
+    home.mkdir()
+    environment = {"HOME": str(home), "PATH": "", "PYTHONPATH": str(Path.cwd())}  # no CI=true, which silences it
+    done = subprocess.run(
+        [sys.executable, "-c", WATCHED, str(folder / MODEL_FILE)],
+        env=environment, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["answered"]
+    assert list(home.rglob("*")) == []
 
 
 @pytest.mark.parametrize("device", ["cuda", "tensorrt"])
@@ -79,7 +105,7 @@ def test_auto_takes_what_is_fast_on_this_processor(
 def test_triton_answers_as_the_file_itself(folder: Path) -> None:
     stub = Stub(folder / MODEL_FILE)
     with serving(stub) as port:
-        engine = TritonEngine(f"127.0.0.1:{port}", NAME, 5)
+        engine = TritonEngine(f"127.0.0.1:{port}", NAME, 5, sha256(folder / MODEL_FILE))
         same(engine.run(batch()), OnnxEngine(folder / MODEL_FILE, 1).run(batch()), 1e-6)
         engine.close()
     assert stub.seen == [3]
@@ -90,8 +116,12 @@ def test_triton_answers_as_the_file_itself(folder: Path) -> None:
     [
         ("slow", NAME, "timeout"),
         ("refuse", NAME, "refused"),
-        ("short", NAME, "wrong_model"),
-        ("no_logit", NAME, "wrong_model"),
+        ("short", NAME, "wrong_outputs"),
+        ("flat", NAME, "wrong_outputs"),
+        ("no_logit", NAME, "wrong_outputs"),
+        ("other_model", NAME, "wrong_model"),
+        ("nan", NAME, "garbage"),
+        ("bytes", NAME, "garbage"),
         ("", "another", "no_such_model"),
     ],
 )
@@ -99,7 +129,7 @@ def test_a_triton_that_misbehaves_is_named_and_not_quoted(
     folder: Path, misbehave: str, model: str, reason: str
 ) -> None:
     with serving(Stub(folder / MODEL_FILE, misbehave=misbehave)) as port, capture_logs() as logs:
-        engine = TritonEngine(f"127.0.0.1:{port}", model, 0.5)
+        engine = TritonEngine(f"127.0.0.1:{port}", model, 0.5, sha256(folder / MODEL_FILE))
         with pytest.raises(EngineDown) as caught:
             engine.run(batch())
         engine.close()
@@ -110,9 +140,10 @@ def test_a_triton_that_misbehaves_is_named_and_not_quoted(
 def test_a_dead_triton_is_unreachable_and_is_found_again(artifact: Artifact) -> None:
     """The service starts without it, says so, and answers once it is there."""
     stub = Stub(artifact.folder / MODEL_FILE)
+    digest = artifact.manifest.files[MODEL_FILE].sha256
     with serving(stub) as port:
         pass
-    answering = Classifier(artifact, TritonEngine(f"127.0.0.1:{port}", NAME, 2), decoders=1)
+    answering = Classifier(artifact, TritonEngine(f"127.0.0.1:{port}", NAME, 2, digest), decoders=1)
     with capture_logs() as logs:
         answering.warm_up()
     assert answering.ready
@@ -134,3 +165,51 @@ def test_a_dead_triton_is_unreachable_and_is_found_again(artifact: Artifact) -> 
                 asyncio.run(asyncio.sleep(0.25))
     answering.close()
     assert found is not None
+
+
+def test_a_server_that_is_given_another_model_while_it_runs_is_found_out(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stub = Stub(folder / MODEL_FILE)
+    with serving(stub) as port:
+        engine = TritonEngine(f"127.0.0.1:{port}", NAME, 5, sha256(folder / MODEL_FILE))
+        engine.run(batch())
+        stub.misbehave = "other_model"
+        monkeypatch.setattr(triton, "RECHECK_S", 0.0)
+        with pytest.raises(EngineDown) as caught:
+            engine.run(batch())
+        engine.close()
+    assert caught.value.reason == "wrong_model"
+
+
+@pytest.mark.parametrize(
+    ("engine", "served"),
+    [("auto", "int8"), ("onnxruntime", "int8"), ("openvino", "int8"), ("cuda", "fp16"), ("triton", "fp32")],
+)
+def test_each_engine_serves_its_file_with_that_files_thresholds(artifact: Artifact, engine: str, served: str) -> None:
+    fp32 = artifact.manifest.files[MODEL_FILE]
+    files = {MODEL_FILE: fp32}
+    for precision in ("int8", "fp16"):
+        files[precision] = Variant(sha256=precision, thresholds={}, metrics={}, precision=precision)  # type: ignore[arg-type]
+    manifest = artifact.manifest.model_copy(update={"files": files, "default": "int8"})
+    found = choice.file(Settings(classifier_engine=engine), Artifact(artifact.folder, manifest))  # type: ignore[arg-type]
+    assert files[found].precision == served
+    answering = Classifier(Artifact(artifact.folder, manifest), FakeEngine(), decoders=1, file=found)
+    assert answering.model.sha256 == files[found].sha256
+    assert answering.variant is files[found]
+    answering.close()
+
+
+@pytest.mark.parametrize("engine", ["cuda", "triton"])
+def test_a_service_that_cannot_use_its_engine_ends_with_words(engine: str, tmp_path: Path) -> None:
+    (tmp_path / "tritonclient.py").write_text("raise ModuleNotFoundError(name='tritonclient')")
+    environment = os.environ | {"MELALOG_CLASSIFIER_ENGINE": engine, "PYTHONPATH": f"{tmp_path}:{Path.cwd()}"}
+    done = subprocess.run(
+        [sys.executable, "-c", "import services.classifier.service"],
+        env=environment, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 1
+    told = done.stderr.strip().splitlines()[-1]
+    assert told.startswith(f"the classifier cannot start: MELALOG_CLASSIFIER_ENGINE={engine} needs ")
+    assert "install" in told
+    assert "Traceback" not in done.stderr

@@ -1,6 +1,7 @@
 """`POST /v1/classify` as HTTP, round a core that needs no trained network."""
 
 import asyncio
+import time
 import warnings
 from collections.abc import Iterator
 
@@ -11,10 +12,12 @@ import structlog
 from models.classifier.artifact import MODEL_FILE, Artifact
 from services.classifier.classifier import Classifier
 from services.classifier.engine.onnx_runtime import OnnxEngine
+from services.classifier.engine.triton import TritonEngine
 from services.common import app as common
 from services.common.deadline import HEADER
 from services.contracts import ClassifyResponse
 from tests.pictures import encode, lesion
+from tests.services.classifier.triton_server import Stub, serving
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # BentoML's own imports warn of what they use
@@ -83,3 +86,26 @@ def test_says_which_model_is_deployed() -> None:
     found = ask("GET", "/v1/model").json()
     assert (found["name"], found["version"]) == ("brightness", "1.2.3")
     assert found["metrics"]["auc"]["value"] == 0.9
+
+
+def test_a_triton_server_that_is_away_or_slow_is_a_503_until_it_answers(artifact: Artifact) -> None:
+    stub = Stub(artifact.folder / MODEL_FILE)
+    digest = artifact.manifest.files[MODEL_FILE].sha256
+    with serving(stub) as port:
+        pass
+    service.app.state.classifier.close()
+    engine = TritonEngine(f"127.0.0.1:{port}", stub.name, 1, digest)
+    service.app.state.classifier = Classifier(artifact, engine, decoders=1)
+    away = ask("POST", "/v1/classify", encode(lesion()))
+    assert (away.status_code, away.headers["retry-after"]) == (503, "1")
+    assert away.headers["content-type"] == "application/problem+json"
+    assert "triton" not in away.text.lower()
+    with serving(stub, port):
+        for _ in range(40):
+            if (answer := ask("POST", "/v1/classify", encode(lesion()))).status_code == 200:
+                break
+            time.sleep(0.1)
+        assert answer.json()["model"]["sha256"] == digest
+        stub.misbehave = "slow"
+        assert ask("POST", "/v1/classify", encode(lesion())).status_code == 503
+    engine.close()

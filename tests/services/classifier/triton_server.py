@@ -13,16 +13,17 @@ import numpy as np
 import onnxruntime
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-KINDS = {"tensor(uint8)": "UINT8", "tensor(float)": "FP32"}
+from export import triton
 
 
 @dataclass
 class Stub(service_pb2_grpc.GRPCInferenceServiceServicer):
-    """`misbehave`: slow, refuse, short (a picture is lost), no_logit (another model)."""
+    """`misbehave`: slow, refuse, short (of a picture), no_logit, other_model, nan, bytes (too few), flat (of shape)."""
 
     model: Path
     name: str = "melalog_classifier"
     misbehave: str = ""
+    size: int = 48
     seen: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -32,13 +33,16 @@ class Stub(service_pb2_grpc.GRPCInferenceServiceServicer):
         if name != self.name:
             context.abort(grpc.StatusCode.NOT_FOUND, f"Request for unknown model: '{name}' is not found")
 
-    def ModelMetadata(self, request: Any, context: Any) -> Any:  # noqa: N802
+    def ModelConfig(self, request: Any, context: Any) -> Any:  # noqa: N802
         self._check(request.name, context)
-        answer = service_pb2.ModelMetadataResponse(name=self.name, versions=["1"], platform="onnxruntime_onnx")
-        for output in self.session.get_outputs():
-            if (self.misbehave, output.name) != ("no_logit", "logit"):
-                answer.outputs.add(name=output.name, datatype=KINDS[output.type])
-        return answer
+        config = triton.configuration(self.model, self.size, "cpu")
+        if self.misbehave == "no_logit":
+            kept = [output for output in config.output if output.name != "logit"]
+            del config.output[:]
+            config.output.extend(kept)
+        if self.misbehave == "other_model":
+            config.parameters["sha256"].string_value = "0" * 64
+        return service_pb2.ModelConfigResponse(config=config)
 
     def ModelInfer(self, request: Any, context: Any) -> Any:  # noqa: N802
         self._check(request.model_name, context)
@@ -53,8 +57,15 @@ class Stub(service_pb2_grpc.GRPCInferenceServiceServicer):
         answer = service_pb2.ModelInferResponse(model_name=self.name, model_version="1")
         for name, values in zip(names, self.session.run(names, {"image": batch}), strict=True):
             kept = values[: len(values) - (self.misbehave == "short")]
+            if self.misbehave == "flat" and name == "classes":
+                kept = kept[:, 0]
+            if self.misbehave == "nan" and name == "melanoma":
+                kept = np.full_like(kept, np.nan)
+            if kept.ndim == 1 and name != "classes":
+                kept = kept[:, None]  # as config.pbtxt reshapes it
+            sent = np.ascontiguousarray(kept).tobytes()
             answer.outputs.add(name=name, datatype="FP32", shape=kept.shape)
-            answer.raw_output_contents.append(np.ascontiguousarray(kept).tobytes())
+            answer.raw_output_contents.append(sent[: -4 if self.misbehave == "bytes" else None])
         return answer
 
 

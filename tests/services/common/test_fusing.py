@@ -55,6 +55,15 @@ def test_findings_count() -> None:
     assert risk(FuseRequest(vlm=SAID, modality="dermoscopy")) > risk(FuseRequest(modality="dermoscopy"))
 
 
+def test_a_picture_unlike_all_others_is_never_low() -> None:
+    clear = SEEN.model_copy(update={"melanoma": 0.005, "malignant": 0.01})
+    request = FuseRequest(answers={"age": 25}, modality="dermoscopy", classifier=clear)
+    assert fusing.decide(request, PRIOR).level == "low"
+    for known, level in ((True, "low"), (None, "low"), (False, "moderate")):
+        seen = clear.model_copy(update={"in_distribution": known})
+        assert fusing.decide(request.model_copy(update={"classifier": seen}), PRIOR).level == level
+
+
 def test_a_vlm_alone_says_nothing_about_a_photograph() -> None:
     """The released one was measured there at worse than chance."""
     assert risk(FuseRequest(vlm=SAID, modality="photograph")) == risk(NOTHING)

@@ -1,0 +1,119 @@
+"""The classifier's runtimes against each other, in one run, on real pictures.
+
+MELALOG_DATA_DIR=… python -m benchmarks.engines
+
+Every round gives the same pictures to every engine, in a new order, so that a machine that drifts or is busy drifts
+for all of them: the ratios travel, the pictures per second do not. Accuracy is ISIC 2017 validation's, which takes no
+part in the figures of a release.
+"""
+
+import argparse
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.progress import track
+
+from export.variants import ratio
+from models.classifier import evaluate, metrics
+from models.classifier.artifact import MODEL_FILE, RELEASED, Artifact
+from services.classifier.engine.onnx_runtime import OnnxEngine
+from services.classifier.engine.open_vino import OpenVinoEngine, has_bf16
+from services.classifier.engine.port import Engine
+from services.common.cores import usable_cores
+
+DATA = ("isic2017", "validation")
+BATCHES = (1, 8)
+PICTURES = 16
+"""That each engine judges in a round."""
+REFERENCE = "ONNX Runtime fp32"
+
+
+def engines(artifact: Artifact, threads: int) -> dict[str, Engine]:
+    """Everything that can serve this artifact on this processor; the first is what the others are compared with."""
+    model = artifact.folder / MODEL_FILE
+    found: dict[str, Engine] = {REFERENCE: OnnxEngine(model, threads)}
+    for name, variant in artifact.manifest.files.items():
+        if variant.precision == "int8":
+            found["ONNX Runtime INT8"] = OnnxEngine(artifact.folder / name, threads)
+    found["OpenVINO f32"] = OpenVinoEngine(model, threads, "f32")
+    if has_bf16():
+        found["OpenVINO bf16"] = OpenVinoEngine(model, threads, "bf16")
+    return found
+
+
+def in_batches(engine: Engine, cache: NDArray[np.uint8], size: int) -> NDArray[np.float64]:
+    """Melanoma probability of each prepared picture uint8 [N, S, S, 3]."""
+    answers = [one for start in range(0, len(cache), size) for one in engine.run(cache[start : start + size])]
+    return np.array([answer.melanoma for answer in answers])
+
+
+def times(running: Mapping[str, Engine], cache: NDArray[np.uint8], size: int, rounds: int) -> dict[str, list[float]]:
+    """Seconds that each engine took for PICTURES pictures, one entry per round."""
+    rng = np.random.default_rng(0)
+    taken: dict[str, list[float]] = {name: [] for name in running}
+    for engine in running.values():
+        in_batches(engine, cache[:PICTURES], size)
+    for _ in track(range(rounds), description=f"batches of {size}"):
+        shown = cache[rng.choice(len(cache), PICTURES, replace=False)]
+        for name in rng.permutation(list(running)):
+            started = time.perf_counter()
+            in_batches(running[name], shown, size)
+            taken[name].append(time.perf_counter() - started)
+    return taken
+
+
+def speed_lines(running: Mapping[str, Engine], cache: NDArray[np.uint8], rounds: int) -> list[str]:
+    """Pictures per second, and how often that of the reference, by engine and batch."""
+    lines = ["| engine | batch | pictures/s | times ONNX Runtime fp32 (95 % interval) |", "|---|---|---|---|"]
+    for size in BATCHES:
+        taken = times(running, cache, size, rounds)
+        for name, seconds in taken.items():
+            faster, (low, high) = ratio(taken[REFERENCE], seconds)
+            rate = PICTURES / float(np.median(seconds))
+            lines.append(f"| {name} | {size} | {rate:.0f} | {faster:.2f} ({low:.2f} to {high:.2f}) |")
+    return lines
+
+
+def accuracy_lines(
+    running: Mapping[str, Engine], cache: NDArray[np.uint8], rows: list[evaluate.table.Row]
+) -> list[str]:
+    """Melanoma AUC, its paired change against the reference, and the largest change of a probability."""
+    lines = ["| engine | melanoma AUC | change (95 % interval) | largest change of p |", "|---|---|---|---|"]
+    told = {name: in_batches(engine, cache, max(BATCHES)) for name, engine in running.items()}
+    old = evaluate.decide({"melanoma": told[REFERENCE]}, rows, evaluate.MELANOMA_ENDPOINT)
+    auc = metrics.METRICS["auc"]
+    for name, p in told.items():
+        new = evaluate.decide({"melanoma": p}, rows, evaluate.MELANOMA_ENDPOINT)
+        value, (low, high) = metrics.bootstrap(auc, new.truth, new.p, new.groups)
+        change, (least, most) = metrics.paired(auc, new.truth, new.p, old.p, new.groups)
+        largest = np.abs(new.p - old.p).max()
+        changed = f"{change:+.4f} ({least:+.4f} to {most:+.4f})"
+        lines.append(f"| {name} | {value:.4f} ({low:.3f} to {high:.3f}) | {changed} | {largest:.4f} |")
+    return lines
+
+
+def main() -> None:
+    """Print two tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--artifact", type=Path, default=RELEASED)
+    parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--threads", type=int, default=usable_cores())
+    told = parser.parse_args()
+    if not os.environ.get("MELALOG_DATA_DIR"):
+        raise SystemExit("set MELALOG_DATA_DIR to the folder of the real pictures")
+    artifact = Artifact.load(told.artifact)
+    rows = evaluate.released_rows(Path(os.environ["MELALOG_DATA_DIR"]), *DATA)
+    cache = evaluate.prepared(artifact, rows)
+    running = engines(artifact, told.threads)
+    about = f"{artifact.manifest.name} {artifact.manifest.version}, {len(rows)} pictures of {' '.join(DATA)}"
+    lines = [f"{about}, {told.threads} threads, {told.rounds} rounds of {PICTURES} pictures", ""]
+    lines += [*speed_lines(running, cache, told.rounds), "", *accuracy_lines(running, cache, rows)]
+    print("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()
