@@ -56,12 +56,14 @@ class Chain:
         told.write_text(told.read_text().replace("ham10000-", "pad-").replace(",test", ",train"))
         (work / "plan.yaml").write_text(PLAN)
 
-    def step(self, name: str, *words: object, launcher: list[str] = MELALOG, code: int = 0, says: str = "") -> str:
+    def step(
+        self, name: str, *words: object, launcher: list[str] = MELALOG, code: int | None = 0, says: str = ""
+    ) -> str:
         began = time.monotonic()
         process = start([*launcher, *map(str, words)], self.env)
         output, _ = process.communicate(timeout=170)
         said = " ".join(output.replace("│", " ").split())
-        if process.returncode != code or says not in said:
+        if code not in {None, process.returncode} or says not in said:
             console.print(output)
             wanted = f"exit {code}" + (f" and {says!r}" if says else "")
             raise SystemExit(f"{name}: exit {process.returncode}, wanted {wanted}")
@@ -94,8 +96,7 @@ def main() -> None:
         work = Path(folder)
         chain = Chain(work)
         table = work / "table.csv"
-        sets = [f"{name}={chain.data / name}" for name in ("ham10000", "isic2017")]
-        chain.step("one table of two data sets", "data", "table", *sets, "--out", table)
+        chain.step("a table of a data set", "data", "table", f"ham10000={chain.data / 'ham10000'}", "--out", table)
         chain.step("split by lesion", "data", "split", table, "--out", work / "split.csv", says="train")
         chain.step("checked for leaks", "data", "check", table, "--report", work / "check.html")
         leaky = table.read_text().replace(",test", ",train", 1)
@@ -115,13 +116,16 @@ def main() -> None:
         if "<html" not in (work / "report" / "report.html").read_text():
             raise SystemExit("evaluated: no report")
         chain.step("as a Triton repository", "export", "triton", work / "new", "--out", work / "triton")
-        gate = chain.step("the gate, against itself", "release", work / "new", "--released", work / "new", "--dry-run")
+        chain.step("INT8, kept only if worth it", "export", "int8", work / "new", code=None, says="speed x")
+        refused = ("release", work / "new", "--released", work / "old")
+        gate = chain.step(
+            "the gate: two dozen pictures calibrate nothing", *refused, code=1, says="REFUSED calibration"
+        )
         console.print(gate.strip())
         tampered = work / "new" / "manifest.json"
         manifest = json.loads(tampered.read_text())
         manifest["files"]["model.onnx"]["sha256"] = "0" * 64
         tampered.write_text(json.dumps(manifest))
-        refused = ("release", work / "new", "--released", work / "old")
         chain.step("a tampered file is refused", *refused, code=2, says="is not the file that was released")
     console.print(f"the whole chain: {time.monotonic() - began:.0f} s")
 
