@@ -51,8 +51,6 @@ Threshold for 95 % sensitivity (fitted on the calibration fold): p >= {cut:.3f},
   benign lesions there were not proven by histology.
 - A linear probe on the embedding tells HAM10000 from ISIC 2017 with AUC {set_auc:.2f} and melanoma from the rest with
   {label_auc:.2f} (cross-validated){shortcut}.
-- One test picture of HAM10000 and five of ISIC 2017 have a twin in other colours among the training pictures, which
-  was found after the training (docs/models/data.md): too few to move a figure above by more than a thousandth or two.
 - Rulers, ink and hair can raise false positives (Winkler 2019, 2021).
 {gate}"""
 
