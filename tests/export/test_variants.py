@@ -150,3 +150,29 @@ def test_a_tampered_artifact_is_not_exported(artifact: Artifact, tmp_path: Path)
     assert done.exit_code == 2
     assert "differs from" in " ".join(done.output.replace("│", " ").split())
     assert not (tmp_path / "out").exists()
+
+
+def refused(folder: Path, data: Path, *options: str) -> str:
+    done = CliRunner().invoke(app, ["export", "fp16", str(folder), "--data", str(data), *options])
+    assert done.exit_code == 2, done.output
+    return " ".join(done.output.replace("│", " ").split())
+
+
+def test_held_out_pictures_are_those_of_the_artifacts_own_plan_or_nothing_is_made(
+    artifact: Artifact, tmp_path: Path
+) -> None:
+    """A plan that cannot be read is named; one that gives other training rows is refused, whoever names it."""
+    path = artifact.folder / "manifest.json"
+    manifest = json.loads(path.read_text())
+    path.write_text(json.dumps(manifest | {"training": {"backbone": "resnet18", "no_such_key": 1}}))
+    assert "of another version of Melalog" in refused(artifact.folder, tmp_path)
+    lesion(24, 24).save(tmp_path / "a.png")
+    rows = "".join(f"a.png,{dx},{dx}{i},train,made\n" for dx in ("mel", "nv") for i in range(16))
+    (tmp_path / "table.csv").write_text("path,dx,group,split,source\n" + rows)
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(
+        f"backbone: resnet18\ntable: {tmp_path / 'table.csv'}\ntrain_sources: [made]\ncalibration_source: made\n"
+        "calibration_folds: 4\nstages: [{epochs: 1, size: 32}]\nbatch_size: 4\n"
+    )
+    assert "are not those that" in refused(artifact.folder, tmp_path, "--config", str(plan))
+    assert {file.name for file in artifact.folder.iterdir()} == {file.name for file in RELEASED.iterdir()}
