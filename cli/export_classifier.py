@@ -67,7 +67,8 @@ def int8(
     ranges = evaluate.prepared(loaded, folds.train[:: max(1, len(folds.train) // RANGES)])
     with TemporaryDirectory() as folder:
         tried = Path(folder) / quantising.FILE
-        quantising.write(artifact / "model.onnx", ranges, tried)
+        kept = quantising.write(artifact / "model.onnx", ranges, tried)
+        typer.echo(f"{len(kept)} convolutions stay in float")
         judged = variants.judge(loaded, tried, folds.calibration)
         typer.echo(str(judged))
         if not judged.worth_shipping:
