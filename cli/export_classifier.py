@@ -1,4 +1,4 @@
-"""`melalog export int8|fp16|triton`: further forms of a trained classifier."""
+"""`melalog export classifier|int8|fp16|triton`: a trained classifier as an artifact, and its further forms."""
 
 import os
 import sys
@@ -12,6 +12,7 @@ import typer
 
 ARTIFACT = Annotated[Path, typer.Argument(help="Folder of the artifact, as `melalog train classifier` writes it.")]
 DATA = Annotated[Path, typer.Option(envvar="MELALOG_DATA_DIR", help="The pictures it was trained on.", exists=True)]
+PLAN = Annotated[str, typer.Option(help="The plan it was trained by; default: the one in its manifest.")]
 RANGES = 200
 """Training pictures that show the ranges of the activations."""
 
@@ -55,17 +56,19 @@ def classifier(
 def int8(
     artifact: ARTIFACT,
     data: DATA,
+    config: PLAN = "",
     default: Annotated[bool, typer.Option("--default", help="Serve it on the CPU from now on, if it is kept.")] = False,
 ) -> None:
     """Quantise for the CPU; kept only if it is faster than fp32 and loses at most 0.005 AUC on held-out pictures."""
-    variants, loaded, folds = _loaded(artifact, data)
+    variants, loaded, folds = _loaded(artifact, data, config)
     from export import int8 as quantising
     from models.classifier import evaluate
 
     ranges = evaluate.prepared(loaded, folds.train[:: max(1, len(folds.train) // RANGES)])
     with TemporaryDirectory() as folder:
         tried = Path(folder) / quantising.FILE
-        quantising.write(artifact / "model.onnx", ranges, tried)
+        kept = quantising.write(artifact / "model.onnx", ranges, tried)
+        typer.echo(f"{len(kept)} convolutions stay in float")
         judged = variants.judge(loaded, tried, folds.calibration)
         typer.echo(str(judged))
         if not judged.worth_shipping:
@@ -74,9 +77,9 @@ def int8(
         _keep(variants, loaded, tried, "int8", judged, default=default)
 
 
-def fp16(artifact: ARTIFACT, data: DATA) -> None:
+def fp16(artifact: ARTIFACT, data: DATA, config: PLAN = "") -> None:
     """Half precision for a GPU: MELALOG_CLASSIFIER_ENGINE=cuda or tensorrt serves it where the artifact has it."""
-    variants, loaded, folds = _loaded(artifact, data)
+    variants, loaded, folds = _loaded(artifact, data, config)
     from export import fp16 as halving
 
     with TemporaryDirectory() as folder:
@@ -110,7 +113,7 @@ def triton(
     typer.echo("MELALOG_CLASSIFIER_ENGINE=triton MELALOG_TRITON_URL=HOST:8001 melalog serve")
 
 
-def _loaded(artifact: Path, data: Path) -> tuple[Any, Any, Any]:
+def _loaded(artifact: Path, data: Path, config: str) -> tuple[Any, Any, Any]:
     """(export.variants, the artifact, its training and held-out rows)."""
     try:
         from export import variants
@@ -119,7 +122,7 @@ def _loaded(artifact: Path, data: Path) -> tuple[Any, Any, Any]:
         raise _missing(error) from None
     try:
         loaded = Artifact.load(artifact)
-        folds = variants.folds(loaded, data)
+        folds = variants.folds(loaded, data, config)
     except (ArtifactError, FileNotFoundError, ValueError) as error:
         raise typer.BadParameter(str(error)) from None
     return variants, loaded, folds
