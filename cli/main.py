@@ -16,6 +16,7 @@ from cli import (
     release,
     serve,
     train,
+    train_stack,
     train_vlm,
 )
 
@@ -40,6 +41,7 @@ training = typer.Typer(no_args_is_help=True, help="Train a model (needs the `tra
 training.command(name="classifier")(train.classifier)
 training.command(name="vlm")(train_vlm.vlm)
 training.command(name="vlm-base")(train.vlm_base)
+training.command(name="stack")(train_stack.stack)
 app.add_typer(training, name="train")
 
 exporting = typer.Typer(no_args_is_help=True, help="From a trained model to something that can be served.")
