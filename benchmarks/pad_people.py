@@ -1,0 +1,101 @@
+"""PAD-UFES-20's patients as Melalog would have met them: their answers by question id, and what was not answered.
+
+Left out because they give the label away: `biopsed`, the diameters, `dx_basis`. Left out because there is no such
+question: smoking, drinking, pesticides, ancestry, water, sewage, and `cancer_history` (any cancer, not of the skin).
+"""
+
+import csv
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from fusion import questionnaire
+
+Value = str | int | None
+YES_NO: dict[str, Value] = {"True": "yes", "False": "no"}
+SITES: dict[str, Value] = {}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A PAD column and the question it answers; `of` gives None where the column is empty or unknown."""
+
+    column: str
+    question: str
+    of: Callable[[str], Value]
+    remark: str = ""
+
+
+def _yes_no(told: str) -> Value:
+    return YES_NO.get(told)
+
+
+def _age(told: str) -> Value:
+    return int(float(told)) if told else None
+
+
+def _sex(told: str) -> Value:
+    return told if told in ("female", "male") else None
+
+
+def _fair(told: str) -> Value:
+    return None if not told else "yes" if float(told) <= 2 else "no"
+
+
+MAPPING = (
+    Asked("age", "age", _age),
+    Asked("sex", "sex", _sex),
+    Asked("skin_cancer_history", "prior_skin_cancer", _yes_no, "PAD also counts the family's"),
+    Asked("fitspatrick", "fair_skin", _fair, "skin types I and II are fair"),
+)
+"""Column, question, and what is not quite the same."""
+TOLD = (
+    "age",
+    "sex",
+    "skin_cancer_history",
+    "cancer_history",
+    "fitspatrick",
+    "itch",
+    "grew",
+    "changed",
+    "bleed",
+    "site",
+)
+"""Columns that a patient could have filled in: what is missing among them gives the label away."""
+MISSING = ("", "UNK")
+
+
+@dataclass(frozen=True)
+class Person:
+    """One lesion of one patient. `unanswered` [columns] says which of TOLD is missing."""
+
+    group: str
+    malignant: bool
+    biopsied: bool
+    answers: Mapping[str, str | int]
+    unanswered: tuple[bool, ...]
+    picture: Path | None
+
+
+def read(data: Path) -> list[Person]:
+    """Rows whose label decides the endpoint. Raises FileNotFoundError, InvalidAnswers when a value does not fit."""
+    folder = data / "pad_ufes_20"
+    table = folder / "pad_ufes_20.csv"
+    if not table.is_file():
+        raise FileNotFoundError(f"no table {table}: point MELALOG_DATA_DIR at the folder that holds pad_ufes_20/")
+    with table.open(newline="") as file:
+        return [_person(folder, record) for record in csv.DictReader(file) if record["malignant"]]
+
+
+def _person(folder: Path, record: dict[str, str]) -> Person:
+    given = [(one.question, one.of(record[one.column])) for one in MAPPING]
+    answers = {question: value for question, value in given if value is not None}
+    questionnaire.load().parse(answers)
+    return Person(
+        group=record["group"],
+        malignant=record["malignant"] == "1",
+        biopsied=record["biopsed"] == "True",
+        answers=answers,
+        unanswered=tuple(record[name] in MISSING for name in TOLD),
+        picture=folder / record["file"] if record["file"] else None,
+    )

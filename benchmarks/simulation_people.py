@@ -1,0 +1,90 @@
+"""People drawn from the published prevalences in questionnaire.json, and pictures from the held-out fold."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fusion.picture import ImageEvidence
+from fusion.questionnaire import Question, Questionnaire
+from models.classifier import calibration, out_of_fold
+from models.classifier.artifact import RELEASED, Artifact
+from models.classifier.labels import MALIGNANT, MELANOMA
+
+AGES = (
+    (20, 6000), (25, 6000), (30, 6500), (35, 7000), (40, 7000), (45, 7000), (50, 7000), (55, 6500), (60, 6000),
+    (65, 5500), (70, 5000), (75, 4000), (80, 2500), (85, 1500), (90, 1000),
+)  # fmt: skip
+"""First year of a five-year band and people in it: adults of the European Standard Population 2013 (Eurostat)."""
+SEXES = ("female", "male")
+Person = dict[str, str | int]
+
+
+def people(asked: Questionnaire, n: int, rng: np.random.Generator) -> list[Person]:
+    """Every question answered, each on its own: the published figures do not say how answers go together."""
+    weights = np.array([weight for _, weight in AGES], float)
+    bands = rng.choice([age for age, _ in AGES], n, p=weights / weights.sum())
+    columns: dict[str, list[Any]] = {
+        "age": (bands + rng.integers(0, 5, n)).tolist(),
+        "sex": rng.choice(SEXES, n).tolist(),
+    }
+    for question in asked.questions:
+        if question.evidence is not None:
+            columns[question.id] = _drawn(question, n, rng)
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _drawn(question: Question, n: int, rng: np.random.Generator) -> list[str]:
+    known = question.evidence
+    if known is None:
+        raise ValueError(f"{question.id} has no evidence to draw from")
+    return np.where(rng.random(n) < known.prevalence, "yes", "no").tolist()
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Calibrated probabilities of the classifier for pictures that it has not learned from, by kind."""
+
+    kinds: Mapping[str, NDArray[np.float64]]
+    """[N, 2]: melanoma and malignant."""
+    prevalence: float
+    malignant_prevalence: float
+    logit_sd: float
+
+    def draw(self, kind: str, rng: np.random.Generator) -> ImageEvidence:
+        """One picture of this kind."""
+        melanoma, malignant = self.kinds[kind][rng.integers(len(self.kinds[kind]))]
+        return self.evidence(float(melanoma), float(malignant))
+
+    def average(self) -> ImageEvidence:
+        """A picture that says nothing either way."""
+        return self.evidence(self.prevalence, self.malignant_prevalence)
+
+    def evidence(self, melanoma: float, malignant: float) -> ImageEvidence:
+        """What the classifier's finding would be."""
+        return ImageEvidence(melanoma, self.prevalence, malignant, self.malignant_prevalence, self.logit_sd)
+
+
+def pictures() -> Pictures:
+    """From the released classifier's out_of_fold.csv."""
+    artifact = Artifact.load(RELEASED)
+    kept = out_of_fold.read(RELEASED / out_of_fold.FILE)
+    told = json.loads((RELEASED / "manifest.json").read_text())["calibration"]
+    fitted = calibration.Calibration(told["temperature"], tuple(told["bias"]), told["slope"], told["offset"])
+    scores = fitted.apply(kept.scores)
+    classes = np.exp(scores - scores.max(1, keepdims=True))
+    classes /= classes.sum(1, keepdims=True)
+    p = np.stack([classes[:, MELANOMA], classes[:, list(MALIGNANT)].sum(1)], axis=1)
+    labels = np.array([row.label for row in kept.rows])
+    malignant = np.isin(labels, MALIGNANT)
+    kinds = {
+        "benign": p[~malignant],
+        "melanoma": p[labels == MELANOMA],
+        "other skin cancer": p[malignant & (labels != MELANOMA)],
+        "not melanoma": p[labels != MELANOMA],
+    }
+    fold = artifact.manifest.calibration
+    return Pictures(kinds, fold.prevalence, fold.malignant_prevalence, fold.logit_sd)
