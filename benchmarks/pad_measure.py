@@ -33,14 +33,20 @@ class Part:
 
 
 def measure(
-    name: str, says: str, people: Sequence[Person], found: dict[str, Array] | None, fold: Calibration, prior: float
+    name: str,
+    says: str,
+    people: Sequence[Person],
+    found: dict[str, Array] | None,
+    fold: Calibration,
+    prior: float,
+    splits: int = pad_models.SPLITS,
 ) -> Part:
     """Fit and judge every model on these people."""
     truth = np.array([one.malignant for one in people], float)
     groups = [one.group for one in people]
     features = pad_models.evidence(people, found, fold, prior)
     order = [one for one in pad_models.NAMES if one in features]
-    p = {one: pad_models.out_of_fold(features[one], truth, groups) for one in order}
+    p = {one: pad_models.out_of_fold(features[one], truth, groups, splits) for one in order}
     part = Part(name, says, truth, groups, p)
     for one in order:
         part.figures[one] = _figures(truth, p[one], groups)

@@ -15,7 +15,7 @@ from models.classifier import metrics
 from models.classifier.artifact import Calibration
 from models.classifier.metrics import Array, Metric, Samples
 
-FOLDS, REPEATS = 5, 20
+FOLDS, SPLITS = 5, 20
 ACT_AT = 0.03
 PREVALENCE = 0.05
 """Malignant among lesions shown to a doctor: the prior of 2.5 % melanoma, and as many other skin cancers."""
@@ -72,10 +72,10 @@ def levels(
     return {known: np.array(found) for known, found in told.items()}
 
 
-def out_of_fold(features: Array, truth: Array, groups: Sequence[str], repeats: int = REPEATS) -> Array:
+def out_of_fold(features: Array, truth: Array, groups: Sequence[str], splits: int = SPLITS) -> Array:
     """Probabilities [N] of a logistic (re)calibration fitted without the patient: mean log-odds over several splits."""
     told = np.zeros(len(truth))
-    for seed in range(repeats):
+    for seed in range(splits):
         for kept, left in StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed).split(features, truth, groups):
             centre, scale = features[kept].mean(0), features[kept].std(0) + 1e-9
             # Fewer malignant among those kept means more among those left: unweighed, the intercept would tell.
@@ -84,7 +84,7 @@ def out_of_fold(features: Array, truth: Array, groups: Sequence[str], repeats: i
             )
             model = LogisticRegression(C=10.0, max_iter=1000)
             model.fit((features[kept] - centre) / scale, truth[kept], sample_weight=share)
-            told[left] += model.decision_function((features[left] - centre) / scale) / repeats
+            told[left] += model.decision_function((features[left] - centre) / scale) / splits
     return np.asarray(1 / (1 + np.exp(-told)))
 
 

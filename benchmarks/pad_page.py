@@ -9,7 +9,7 @@ from matplotlib.ticker import PercentFormatter
 
 from benchmarks import pad_models
 from benchmarks.pad_measure import Part
-from benchmarks.pad_people import MAPPING
+from benchmarks.pad_people import MAPPING, Asked
 from fusion.policy import LEVELS
 from models.classifier import curves
 from models.classifier.curves import Curve
@@ -59,8 +59,8 @@ def write(out: Path, parts: Sequence[Part], verdict: Sequence[str]) -> None:
     tables.append(
         (
             "Which columns answer which questions",
-            ["column", "question", "not quite the same"],
-            [[one.column, one.question, one.remark] for one in MAPPING],
+            ["column", "question", "remark"],
+            [[", ".join(one.columns), one.question, _remark(one)] for one in MAPPING],
         )
     )
     shown = page.Page(
@@ -80,6 +80,10 @@ def write(out: Path, parts: Sequence[Part], verdict: Sequence[str]) -> None:
 def size(part: Part) -> str:
     """How many, in words."""
     return f"{len(part.truth)} lesions of {len(set(part.groups))} patients, {int(part.truth.sum())} malignant"
+
+
+def _remark(one: Asked) -> str:
+    return one.remark if one.offered else "not used: this version of the questionnaire does not ask it"
 
 
 def _told(figure: dict[str, Any]) -> str:
@@ -181,7 +185,10 @@ def _draw(axes: Any, part: Part, of: Callable[[Array], Curve]) -> None:
 def _json(parts: Sequence[Part], verdict: Sequence[str]) -> dict[str, Any]:
     return {
         "verdict": list(verdict),
-        "mapping": [{"column": one.column, "question": one.question, "remark": one.remark} for one in MAPPING],
+        "mapping": [
+            {"columns": one.columns, "question": one.question, "asked": one.offered, "remark": one.remark}
+            for one in MAPPING
+        ],
         "parts": {
             part.name: {
                 "says": part.says,

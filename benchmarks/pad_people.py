@@ -13,21 +13,31 @@ from fusion import questionnaire
 
 Value = str | int | None
 YES_NO: dict[str, Value] = {"True": "yes", "False": "no"}
-SITES: dict[str, Value] = {}
 
 
 @dataclass(frozen=True)
 class Asked:
-    """A PAD column and the question it answers; `of` gives None where the column is empty or unknown."""
+    """PAD columns and the question they answer; `of` their cells gives None where nothing is known."""
 
-    column: str
+    columns: tuple[str, ...]
     question: str
-    of: Callable[[str], Value]
+    of: Callable[..., Value]
     remark: str = ""
+
+    @property
+    def offered(self) -> bool:
+        """Whether this version of the questionnaire asks it."""
+        return self.question in {one.id for one in questionnaire.load().questions}
 
 
 def _yes_no(told: str) -> Value:
     return YES_NO.get(told)
+
+
+def _either(*told: str) -> Value:
+    """Yes where one of them is; no where all of them are known not to be."""
+    known = [YES_NO.get(one) for one in told]
+    return "yes" if "yes" in known else "no" if all(known) else None
 
 
 def _age(told: str) -> Value:
@@ -43,12 +53,15 @@ def _fair(told: str) -> Value:
 
 
 MAPPING = (
-    Asked("age", "age", _age),
-    Asked("sex", "sex", _sex),
-    Asked("skin_cancer_history", "prior_skin_cancer", _yes_no, "PAD also counts the family's"),
-    Asked("fitspatrick", "fair_skin", _fair, "skin types I and II are fair"),
+    Asked(("age",), "age", _age),
+    Asked(("sex",), "sex", _sex),
+    Asked(("skin_cancer_history",), "prior_skin_cancer", _yes_no, "PAD may count the family's too"),
+    Asked(("fitspatrick",), "fair_skin", _fair, "skin types I and II are taken for fair"),
+    Asked(("grew", "changed"), "change", _either, "either; PAD says nothing of weeks or months"),
+    Asked(("bleed",), "bleeding", _yes_no),
+    Asked(("itch",), "itch", _yes_no),
 )
-"""Column, question, and what is not quite the same."""
+"""Columns, question, and what is not quite the same."""
 TOLD = (
     "age",
     "sex",
@@ -88,7 +101,7 @@ def read(data: Path) -> list[Person]:
 
 
 def _person(folder: Path, record: dict[str, str]) -> Person:
-    given = [(one.question, one.of(record[one.column])) for one in MAPPING]
+    given = [(one.question, one.of(*(record[name] for name in one.columns))) for one in MAPPING if one.offered]
     answers = {question: value for question, value in given if value is not None}
     questionnaire.load().parse(answers)
     return Person(

@@ -18,6 +18,7 @@ from cli import (
     train,
     train_stack,
     train_vlm,
+    validate,
 )
 
 app = typer.Typer(
@@ -43,6 +44,11 @@ training.command(name="vlm")(train_vlm.vlm)
 training.command(name="vlm-base")(train.vlm_base)
 training.command(name="stack")(train_stack.stack)
 app.add_typer(training, name="train")
+
+validating = typer.Typer(no_args_is_help=True, help="Fusion on real and on simulated people (needs a checkout).")
+validating.command(name="pad")(validate.pad)
+validating.command(name="questionnaire")(validate.questionnaire)
+app.add_typer(validating, name="validate")
 
 exporting = typer.Typer(no_args_is_help=True, help="From a trained model to something that can be served.")
 exporting.command(name="vlm")(export.vlm)

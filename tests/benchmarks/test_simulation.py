@@ -1,0 +1,65 @@
+"""benchmarks.simulation: the people drawn are those that the questionnaire's evidence describes."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks import simulation, simulation_page, simulation_people
+from fusion import questionnaire
+from fusion.policy import LEVELS
+
+
+@pytest.fixture(scope="module")
+def found() -> dict[str, Any]:
+    return simulation.run(n=600)
+
+
+def test_people_are_as_frequent_as_published_and_valid() -> None:
+    asked = questionnaire.load()
+    people = simulation_people.people(asked, 4000, np.random.default_rng(1))
+    for one in people[:50]:
+        asked.parse(one)
+    ages = np.array([one["age"] for one in people])
+    assert 20 <= ages.min() <= ages.max() < 95
+    assert ages.mean() == pytest.approx(49.5, abs=1.5)
+    for question in ("fair_skin", "prior_melanoma"):
+        known = next(one for one in asked.questions if one.id == question).evidence
+        assert known is not None
+        share = np.mean([one[question] == "yes" for one in people])
+        assert share == pytest.approx(known.prevalence, abs=0.03)
+
+
+def test_the_prior_is_kept_and_unsure_is_nothing(found: dict[str, Any]) -> None:
+    for one in found["calibration"].values():
+        assert abs(one["ratio"] - 1) <= simulation.TOLERANCE + 0.15  # 600 people only
+    assert found["unsure"]["differs_from_missing"] == 0
+
+
+def test_levels_are_shares_and_melanomas_are_rated_higher(found: dict[str, Any]) -> None:
+    for shares in found["levels"].values():
+        assert sum(shares[level] for level in LEVELS) == pytest.approx(1)
+    high = {name: shares["high"] for name, shares in found["levels"].items()}
+    assert high["dermoscopy, melanoma"] > high["dermoscopy, benign"] + 0.3
+    assert found["levels"]["dermoscopy, benign"]["low"] > 0
+
+
+def test_the_same_seed_gives_the_same_people() -> None:
+    assert simulation.run(n=40) == simulation.run(n=40)
+
+
+def test_the_page_stands_alone_and_says_what_was_found(found: dict[str, Any], tmp_path: Path) -> None:
+    told = simulation_page.write(tmp_path, found)
+    html = (tmp_path / "report.html").read_text()
+    assert "http" not in html.replace("http://www.w3.org", "")
+    assert told[0] in html
+    written = json.loads((tmp_path / "simulation.json").read_text())
+    assert written["verdict"] == told
+    assert written["levels"] == found["levels"]
+
+
+def test_a_level_that_is_never_reached_is_said(found: dict[str, Any]) -> None:
+    never = {**found, "levels": {name: {**one, "low": 0.0} for name, one in found["levels"].items()}}
+    assert any("low is never reached" in one for one in simulation_page.verdict(never))
