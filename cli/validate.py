@@ -22,7 +22,7 @@ def pad(
 def questionnaire(
     out: Annotated[Path, typer.Option(help="Folder for report.html and simulation.json.")] = Path("runs/simulation"),
 ) -> None:
-    """What would 10,000 people drawn from the published prevalences be told?"""
+    """Tell what 10,000 people drawn from the published prevalences would be told."""
     _run("benchmarks.simulation", out, {})
 
 
