@@ -10,6 +10,7 @@ from cli import (
     doctor,
     engine,
     evaluate,
+    explain,
     export,
     export_classifier,
     export_fsdp,
@@ -27,6 +28,7 @@ app = typer.Typer(
 )
 app.command(name="serve")(serve.command)
 app.command(name="assess")(assess.command)
+app.command(name="explain")(explain.command)
 app.command(name="doctor")(doctor.command)
 app.command(name="bentos")(bentos.command)
 app.command(name="engine")(engine.command)

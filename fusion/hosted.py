@@ -118,9 +118,7 @@ class OpenAIExplainer:
         while True:
             budget.requests += 1
             try:
-                answer = await completion.complete(
-                    self._client, completion.body(self.model, chat, schema, forms[0])
-                )
+                answer = await completion.complete(self._client, completion.body(self.model, chat, schema, forms[0]))
             except (openai.BadRequestError, openai.UnprocessableEntityError):
                 if len(forms) == 1 or not budget.allows():
                     raise

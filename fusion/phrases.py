@@ -105,7 +105,7 @@ GERMAN = Phrases(
         r" (?:normal|gesund|in ordnung|unproblematisch|gut aus)|"
         r"(?<!nicht )(?:ausgeschlossen|auszuschließen)|schließ(?:t|en)(?: (?!nicht\b)\w+){1,5} aus|"
         r"(?:kann|können|lässt)(?: (?!nicht\b|nie\b)\w+){1,5} ausschließen|"
-        r"(?:termin|arztbesuch)\w*(?: \w+){0,3} (?:absagen|verschieben|aufschieben))\b"
+        r"(?:termin|arztbesuch)\w*(?: \w+){0,5} (?:absagen|verschieben|aufschieben))\b"
     ),
     diagnosis=(
         rf"\b(?:sie haben|(?:dies|das|dieses|es|er|bild|{_FLECK}) (?:ist|zeigt)|diagnose(?: (?:lautet|ist|heißt))?:?|"
@@ -152,5 +152,6 @@ PHRASES = {"en": ENGLISH, "de": GERMAN}
 
 
 def said(pattern: str, text: str) -> bool:
-    """Whether a pattern is in a text."""
-    return re.search(pattern, text, re.IGNORECASE) is not None
+    """Whether a pattern is in a text, whatever commas, brackets and quotation marks stand between its words."""
+    words = " ".join(re.sub(r"[,;:()\"…]", " ", text).split())
+    return re.search(pattern, words, re.IGNORECASE) is not None

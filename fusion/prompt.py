@@ -27,8 +27,8 @@ SYSTEM = (
     "questions_for_doctor: up to three short questions in plain {language} that this person could ask a doctor. Each "
     "ends with a question mark.\n"
     "In explanation and questions alike: quote no number but those in `figures`, each for what it stands for and with "
-    "its percent sign; do not contradict them; do not name a risk level; never name a diagnosis, a treatment or a "
-    "medicine; never say that the spot is harmless or that no doctor is needed; no links, no markup.\n"
+    "its percent sign; do not contradict them; do not name a risk level; never say what the spot is; never name a "
+    "treatment or a medicine; never say that the spot is harmless or that no doctor is needed; no links, no markup.\n"
     "Answer with one JSON object and nothing else, by this JSON schema:\n{schema}"
 )
 
@@ -52,7 +52,7 @@ def schema(reasons: list[str]) -> dict[str, Any]:
 
 
 def messages(briefing: Briefing) -> list[dict[str, str]]:
-    """The chat: coded answers, findings and our own numbers and sentences; no free text, no identifier ever goes out."""
+    """The chat: coded answers, findings, our own numbers and sentences; no free text, no identifier ever goes out."""
     told = SYSTEM.format(
         language=LANGUAGES[briefing.language], schema=json.dumps(schema(list(briefing.reasons)), ensure_ascii=False)
     )

@@ -58,6 +58,9 @@ class Settings(BaseSettings):
     )
     llm_base_url: str = "https://api.tokenfactory.nebius.com/v1/"
     llm_model: str = "meta-llama/Llama-3.3-70B-Instruct"
+    llm_response_format: Literal["auto", "json_schema", "json_object", "none"] = Field(
+        "auto", description="how that server is held to JSON; auto: the first of the three it does not refuse"
+    )
 
     @property
     def max_picture_bytes(self) -> int:

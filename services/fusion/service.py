@@ -15,6 +15,7 @@ from services.common.serving import options
 from services.common.settings import load
 from services.contracts import FuseRequest, FuseResponse
 from services.fusion.fuser import Fuser
+from services.fusion.metrics import PrometheusMeter
 
 telemetry.configure("fusion")
 settings = load()
@@ -40,6 +41,7 @@ async def model() -> dict[str, object]:
         "questionnaire": questionnaire.load().version,
         "prompt": prompt.VERSION,
         "prior": settings.prior,
+        "languages": list(prompt.LANGUAGES),
         "llm": settings.llm_model if asked else None,
     }
 
@@ -51,7 +53,8 @@ class FusionService:
 
     def __init__(self) -> None:
         key = settings.llm_api_key.get_secret_value()
-        explainer = OpenAIExplainer(settings.llm_base_url, key, settings.llm_model) if key else None
+        host, model, form = settings.llm_base_url, settings.llm_model, settings.llm_response_format
+        explainer = OpenAIExplainer(host, key, model, form, PrometheusMeter()) if key else None
         self.core = app.state.fuser = Fuser(settings.prior, explainer)
         structlog.get_logger().info("rules loaded", engine="llm" if explainer else "rules")
 
