@@ -45,7 +45,9 @@ def command(
     settings = load()
     flags = {"modality": modality, "language": language}
     given: dict[str, Any] = {**_read(case), **{name: value for name, value in flags.items() if value}}
-    given["answers"] = {**given.get("answers", {}), **dict(_answer(told) for told in answer or ())}
+    if answer:
+        named = given.get("answers", {})
+        given["answers"] = {**(named if isinstance(named, dict) else {}), **dict(_answer(told) for told in answer)}
     if melanoma is not None:
         given["classifier"] = {"melanoma": melanoma, "malignant": malignant, "prevalence": prevalence}
     request, briefing = _brief(given, settings)
@@ -83,13 +85,18 @@ async def _ask(core: Fuser, request: FuseRequest) -> Any:
 def _brief(given: dict[str, Any], settings: Settings) -> tuple[FuseRequest, Briefing]:
     try:
         request = FuseRequest.model_validate(given)
-        return request, brief(request, fusing.decide(request, settings.prior))
+        if request.language not in prompt.LANGUAGES:
+            _not_a_case([("language", f"must be one of {', '.join(prompt.LANGUAGES)}")])
+        briefing = brief(request, fusing.decide(request, settings.prior))
     except ValidationError as error:
-        wrong = [(".".join(map(str, item["loc"])), item["msg"]) for item in error.errors()]
+        _not_a_case([(".".join(map(str, item["loc"])), item["msg"]) for item in error.errors()])
     except InvalidAnswers as error:
-        wrong = [(f"answers.{field}", message) for field, message in error.problems]
-    told = "\n".join(["This is not a case:", *(f"  {field}: {message}" for field, message in wrong)])
-    _fail(told)
+        _not_a_case([(f"answers.{field}", message) for field, message in error.problems])
+    return request, briefing
+
+
+def _not_a_case(wrong: list[tuple[str, str]]) -> NoReturn:
+    _fail("\n".join(["This is not a case:", *(f"  {field}: {message}" for field, message in wrong)]))
 
 
 def _read(case: Path | None) -> dict[str, Any]:

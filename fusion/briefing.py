@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, TypeGuard, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -68,7 +68,7 @@ class Findings(_Told):
 
 @dataclass(frozen=True)
 class Briefing:
-    """One case for the hosted model: the decision that stands, coded answers, findings, and the language to write in."""
+    """One case for the hosted model: the decision that stands, coded answers, findings, the language to write in."""
 
     decision: Decision
     answers: Mapping[str, str | int]
@@ -111,11 +111,16 @@ def coded(raw: Mapping[str, Any], asked: Questionnaire) -> dict[str, str | int]:
         value = raw.get(question.id)
         if question.id == "age" and isinstance(value, int):
             told["age"] = next((band for end, band in AGES if value < end), OLDEST)
-        elif question.choices and isinstance(value, str) and value in question.choices and value != UNSURE:
-            told[question.id] = value
-        elif not question.choices and isinstance(value, int):
+        elif _is_a_code(value, question.choices):
             told[question.id] = value
     return told
+
+
+def _is_a_code(value: object, choices: tuple[str, ...]) -> TypeGuard[str | int]:
+    """One of the choices, or a number where there are none."""
+    if not choices:
+        return isinstance(value, int)
+    return isinstance(value, str) and value in choices and value != UNSURE
 
 
 def _rounded(value: Any) -> Any:

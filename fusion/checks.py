@@ -25,7 +25,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9äöüÄÖÜßéèáàó .,;:!?'\"()%/&+=\-—�
 _LINK = re.compile(r"https?:|www\.|\w\.(?:com|org|net|info|io|de|eu|ai)\b|//", re.IGNORECASE)
 _QUOTES = {0x2018: "'", 0x2019: "'", 0x201A: "'", 0x201C: '"', 0x201D: '"', 0x201E: '"', 0x2010: "-", 0x2013: "-"}
 ENOUGH = 0.15
-"""Share of words such as "the" and "of": English and German prose has about 0.4, a list of terms in either next to none."""
+"""Share of words such as "the" and "of": prose in either language has about 0.4, a list of terms next to none."""
 
 
 def plain(text: str) -> str:
@@ -100,5 +100,5 @@ def _is_misattributed(clause: str, figures: Mapping[str, str], language: str) ->
 
 def _is_in(language: str, text: str) -> bool:
     words = re.findall(r"[^\W\d_]+", text.lower())
-    shares = {name: sum(word in phrases.function_words for word in words) for name, phrases in PHRASES.items()}
+    shares = {name: sum(word in phrases.function_words.split() for word in words) for name, phrases in PHRASES.items()}
     return shares[language] >= max(1, ENOUGH * len(words)) and shares[language] == max(shares.values())

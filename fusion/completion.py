@@ -1,4 +1,4 @@
-"""One chat completion from an OpenAI-compatible server: what is sent, what may come back, what each failure is called."""
+"""One chat completion from an OpenAI-compatible server: what is sent, what may come back, how a failure is called."""
 
 import math
 import random

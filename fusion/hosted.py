@@ -102,11 +102,7 @@ class OpenAIExplainer:
 
     def _read(self, answer: Completion, briefing: Briefing) -> HostedAnswer:
         try:
-            if answer.refused:
-                raise UnusableAnswer("refusal", "it refuses")
-            if answer.finish == "length":
-                raise UnusableAnswer("truncated", "it was cut off at the length limit; be briefer")
-            return parse(answer.text, briefing)
+            return _whole(answer, briefing)
         except UnusableAnswer as error:
             if self._meter is not None:
                 self._meter.refused(error.rule)
@@ -138,6 +134,14 @@ class OpenAIExplainer:
     async def close(self) -> None:
         """Close the connection pool."""
         await self._client.close()
+
+
+def _whole(answer: Completion, briefing: Briefing) -> HostedAnswer:
+    if answer.refused:
+        raise UnusableAnswer("refusal", "it refuses")
+    if answer.finish == "length":
+        raise UnusableAnswer("truncated", "it was cut off at the length limit; be briefer")
+    return parse(answer.text, briefing)
 
 
 class _Budget:

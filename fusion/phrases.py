@@ -24,7 +24,7 @@ class Phrases:
     melanoma_only: str
     any_cancer: str
     bounded: str
-    function_words: frozenset[str]
+    function_words: str
 
 
 _COUNT = (
@@ -51,9 +51,9 @@ ENGLISH = Phrases(
         r" (?:melanomas?|carcinomas?|cancer|cancerous|malignant|na?evus|keratos[ie]s|angioma|dermatofibroma)\b"
     ),
     treatment=(
-        r"\b(?:(?:chemo|radio|immuno|cryo)therap\w*|radiation|imiquimod|fluorouracil|antibiotics?|\w*steroids?|cortisone|"
-        r"ointments?|creams?|lotions?|prescri\w+|dosage|home remed\w+|vitamins?|aspirin|ibuprofen|black salve|cauteri\w+|"
-        r"lasers?|treat(?:ed|ment)?(?: it| this| the \w+)? (?:with|by|consists|requires)|"
+        r"\b(?:(?:chemo|radio|immuno|cryo)therap\w*|radiation|imiquimod|fluorouracil|antibiotics?|\w*steroids?|"
+        r"cortisone|ointments?|creams?|lotions?|prescri\w+|dosage|home remed\w+|vitamins?|aspirin|ibuprofen|"
+        r"black salve|cauteri\w+|lasers?|treat(?:ed|ment)?(?: it| this| the \w+)? (?:with|by|consists|requires)|"
         r"(?:spot|lesion|mole|it|this|that|you|skin)(?: \w+)? (?:should|must|needs?|has|have|ought|will)(?: \w+){0,4}"
         r" (?:remov|excis|biops|surg|operat|treat|cut out|frozen|burn)\w*|"
         r"(?:have|get) (?:it|this|the \w+)(?: \w+)? (?:removed|excised|cut out|treated|frozen)|"
@@ -62,7 +62,8 @@ ENGLISH = Phrases(
     contradiction=(
         r"\b(?:(?:figure|number|calculation|result|estimate|risk|probability|score|percentage|level)s?(?: \w+){0,3}"
         r" (?:wrong|incorrect|inaccurate|mistaken|unreliable|too (?:low|high))|(?:under|over)(?:estimat|stat)\w+|"
-        r"(?:actual|true|real) (?:risk|probability|chance|figure|level)|(?:ignore|disregard) (?:the|this|that|these|all))\b"
+        r"(?:actual|true|real) (?:risk|probability|chance|figure|level)|"
+        r"(?:ignore|disregard) (?:the|this|that|these|all))\b"
     ),
     spelled_number=(
         rf"\b(?:{_COUNT}[ -](?:percent|per cent|times|in {_COUNT}|out of {_COUNT})|{_COUNT}-?fold|twice|"
@@ -78,9 +79,9 @@ ENGLISH = Phrases(
     melanoma_only=r"\bmelanomas?\b",
     any_cancer=r"\b(?:skin )?cancers?\b|\bmalignan\w+",
     bounded=r"\b(?:between|to|range|interval|at (?:least|most)|less|more|up|below|above|under|over)\b",
-    function_words=frozenset(
+    function_words=(
         "the a an of and or to in is are was were it this that these your you for with by on as most more than not be "
-        "can from which have has at how what when why should do does there their they but so also if because".split()
+        "can from which have has at how what when why should do does there their they but so also if because"
     ),
 )
 
@@ -110,8 +111,8 @@ GERMAN = Phrases(
     diagnosis=(
         rf"\b(?:sie haben|(?:dies|das|dieses|es|er|bild|{_FLECK}) (?:ist|zeigt)|diagnose(?: (?:lautet|ist|heißt))?:?|"
         r"handelt (?:es )?sich(?: \w+){0,2} um|leiden (?:sie )?an|erkrankt(?: \w+)? an)"
-        r"(?: (?:ein\w*|der|die|das|wohl|vermutlich|wahrscheinlich|sicher|eindeutig|klar|früh\w*|schwarz\w*|weiß\w*|hier|"
-        r"bereits|ist|mit|als|typisch\w*|seborrhoisch\w*|aktinisch\w*))*"
+        r"(?: (?:ein\w*|der|die|das|wohl|vermutlich|wahrscheinlich|sicher|eindeutig|klar|früh\w*|schwarz\w*|weiß\w*|"
+        r"hier|bereits|ist|mit|als|typisch\w*|seborrhoisch\w*|aktinisch\w*))*"
         rf" (?:{_KREBS}|bösartig\w*|malign\w*|nävus|naevus|keratose|angiom|dermatofibrom)\b"
     ),
     treatment=(
@@ -128,7 +129,7 @@ GERMAN = Phrases(
     ),
     spelled_number=(
         rf"\b(?:(?:ein|{_ZAHL})\w* prozent|{_ZAHL}(?:[ -]?mal|fach\w*)|ein\w* von {_ZAHL}|{_ZAHL} von {_ZAHL}|"
-        r"doppelt\w*|verdoppel\w*|verdreifach\w*|(?:die )?hälfte|(?:ein )?(?:drittel|viertel|fünftel|zehntel|hundertstel)|"
+        r"doppelt\w*|verdoppel\w*|verdreifach\w*|(?:die )?hälfte|(?:drittel|viertel|fünftel|zehntel|hundertstel)|"
         r"jede\w* (?:zweite|dritte|vierte|fünfte|zehnte|hundertste)\w*)\b"
     ),
     levels={
@@ -140,10 +141,10 @@ GERMAN = Phrases(
     melanoma_only=r"\b(?:melanom\w*|schwarz\w+ hautkrebs)\b",
     any_cancer=r"\b(?:haut)?krebs\w*|\bbösartig\w*",
     bounded=r"\b(?:zwischen|bis|spanne|bereich|mindestens|höchstens|weniger|mehr|unter|über)\b",
-    function_words=frozenset(
+    function_words=(
         "der die das und oder zu in ist sind ein eine einer eines einen einem den dem des von mit für auf als ihr ihre "
         "ihrer ihren sie wie am im bei nicht kann aus hat haben wurde wird weil dieser diese dieses sollte soll werden "
-        "wann was warum auch es an durch dass".split()
+        "wann was warum auch es an durch dass"
     ),
 )
 

@@ -26,6 +26,9 @@ app = common.create("Melalog fusion", "One risk from findings and answers.")
 async def fuse(request: Request, findings: FuseRequest) -> FuseResponse:
     """Weigh findings and answers."""
     core: Fuser = app.state.fuser
+    if findings.language not in prompt.LANGUAGES:
+        wrong = FieldError("language", f"must be one of {', '.join(prompt.LANGUAGES)}")
+        raise InvalidInput("There is no explanation in that language.", wrong)
     try:
         return await core.fuse(findings, Deadline.from_headers(request.headers, settings.deadline_s))
     except InvalidAnswers as error:

@@ -220,9 +220,9 @@ def test_a_repair_quotes_no_more_than_needed() -> None:
 
 
 def test_the_level_of_an_answer_that_was_refused_is_still_told() -> None:
-    with OpenAIServer(gone_wrong(level="high", explanation="The spot is harmless in the picture.")) as server:
-        with pytest.raises(HostedFailure) as failed:
-            explain(server)
+    wrong = gone_wrong(level="high", explanation="The spot is harmless in the picture.")
+    with OpenAIServer(wrong) as server, pytest.raises(HostedFailure) as failed:
+        explain(server)
     assert failed.value.proposed == "high"
 
 
@@ -383,7 +383,7 @@ def unreachable() -> Iterator[str]:
         listener.listen(0)
         waiting = [socket.socket() for _ in range(4)]
         for one in waiting:
-            one.setblocking(False)  # noqa: FBT003
+            one.setblocking(False)
             one.connect_ex(listener.getsockname())
         time.sleep(0.1)
         yield f"http://127.0.0.1:{listener.getsockname()[1]}/v1"

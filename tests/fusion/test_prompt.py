@@ -68,8 +68,14 @@ def test_the_models_findings_go_out_calibrated_and_rounded() -> None:
 
 @pytest.mark.parametrize(
     ("age", "band"),
-    [(0, "under twenty"), (19, "under twenty"), (20, "twenty to thirty-nine"), (79, "sixty to seventy-nine")]
-    + [(80, told.OLDEST), (120, told.OLDEST)],
+    [
+        (0, "under twenty"),
+        (19, "under twenty"),
+        (20, "twenty to thirty-nine"),
+        (79, "sixty to seventy-nine"),
+        (80, told.OLDEST),
+        (120, told.OLDEST),
+    ],
 )
 def test_an_exact_age_does_not_go_out(age: int, band: str) -> None:
     assert coded({"age": age}, questionnaire.load()) == {"age": band}
