@@ -31,21 +31,31 @@ _COUNT = (
     "(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|fifteen|twenty|thirty|forty|fifty|sixty|seventy|"
     "eighty|ninety|(?:a )?hundred|(?:a )?thousand|half|third|quarter)"
 )
+_BAD = r"(?:cancer|melanoma|malignan\w*|serious|dangerous)"
 ENGLISH = Phrases(
     reassurance=(
-        r"\b(?:all clear|harmless|benign|good news|rest assured|reassuring|non-?cancerous|cancer[- ]free|"
+        r"\b(?:all clear|harmless|benign|good news|rest assured|reassur\w+|unnecessary|nil|zero|"
+        r"non-?cancerous|cancer[- ]free|"
         r"(?:no|not|isn't|without)(?: an?| any)?(?: (?:signs?|evidence) of)?(?: skin)? (?:cancer|melanoma|malignan)\w*|"
         r"(?:nothing|no (?:need|cause|reason)|(?:don't|do not) (?:need|have))"
         r" (?:to|for) (?:be )?(?:worry|concern|see|fear)\w*|"
-        r"nothing (?:serious|dangerous|wrong)|(?:don't|do not|needn't|need not) (?:worry|be concerned)|"
+        r"nothing (?:serious|dangerous|wrong|of concern)|(?:little|not much) to (?:worry|fear|be concerned)|"
+        r"(?:don't|do not|needn't|need not) (?:worry|be concerned)|"
         r"no (?:danger|risk(?! factor))|(?:not|isn't) (?:dangerous|serious|worrying|a concern)|"
         r"(?:you are|you're|looks|spot is|mole is|it is|it's) (?:perfectly |completely )?(?:fine|safe|normal|healthy)|"
         r"(?<!cannot )(?<!can't )(?<!not )(?<!not be )rule[sd]? out|"
+        rf"(?:un|not |im)(?:likely|probable)(?: \w+){{0,4}} {_BAD}|"
+        rf"{_BAD}(?: \w+){{0,3}} (?:un|not |im)(?:likely|probable)|"
+        r"(?:normal|ordinary|common|innocent) (?:mole|spot|skin|lesion)s?|"
+        r"not (?:be )?(?:needed|necessary|required|urgent)|"
+        r"(?<!not )(?<!n't )wait(?: \w+){0,4} (?:years?|months?|weeks?|before|until|and see)|(?:can|may|could) wait|"
         r"no (?:doctor|appointment|check-?up|examination|visit)(?: \w+){0,3} (?:needed|necessary|required)|"
         r"(?:skip|cancel|postpone|delay|avoid|put off)(?: \w+){0,3} (?:doctor|dermatologist|appointment|visit))\b"
     ),
     diagnosis=(
-        r"\b(?:you have|(?:this|it|spot|lesion|mole|picture)(?: is|'s)|diagnos\w+ (?:is|of|as|with))"
+        r"\b(?:you have|(?:this|it|spot|lesion|mole|picture)(?: is|'s| (?:must|will|would) be)|"
+        r"diagnos\w+ (?:is|of|as|with)|suffer\w* from|(?:consistent|compatible) with|"
+        r"(?:confirm|prove|show|indicate|reveal|establish|mean)(?:s|ed|ing)?)"
         r"(?: (?:a|an|the|clearly|likely|probably|certainly|definitely|almost|most|early|invasive|skin|basal cell|"
         r"squamous cell|seborrho?eic|actinic|dysplastic|typical|case of))*"
         r" (?:melanomas?|carcinomas?|cancer|cancerous|malignant|na?evus|keratos[ie]s|angioma|dermatofibroma)\b"
@@ -63,6 +73,7 @@ ENGLISH = Phrases(
         r"\b(?:(?:figure|number|calculation|result|estimate|risk|probability|score|percentage|level)s?(?: \w+){0,3}"
         r" (?:wrong|incorrect|inaccurate|mistaken|unreliable|too (?:low|high))|(?:under|over)(?:estimat|stat)\w+|"
         r"(?:actual|true|real) (?:risk|probability|chance|figure|level)|"
+        r"(?:low|high|small|larg|great)er than (?:calculated|shown|stated|given|reported|th(?:is|at|e) \w+|what)|"
         r"(?:ignore|disregard) (?:the|this|that|these|all))\b"
     ),
     spelled_number=(
@@ -91,7 +102,12 @@ _WEG = r"(?:entfern|heraus(?:ge)?schn|aus(?:ge)?schn|weg(?:ge)?schn|operier|exzi
 _FLECK = r"(?:fleck|leberfleck|muttermal|hautmal|hautstelle|stelle|läsion)\w*"
 GERMAN = Phrases(
     reassurance=(
-        r"\b(?:entwarnung|harmlos\w*|unbedenklich\w*|ungefährlich\w*|unauffällig\w*|gutartig\w*|gute nachricht\w*|"
+        r"\b(?:entwarnung|un(?:nötig|notwendig)\w*|überflüssig\w*|(?:praktisch|fast|gleich|nahezu) null|"
+        rf"unwahrscheinlich\w*(?: \w+){{0,4}} (?:{_KREBS}|bösartig|gefährlich)|"
+        rf"{_KREBS}(?: \w+){{0,3}} unwahrscheinlich|"
+        r"(?:normal|gewöhnlich|einfach)\w* (?:muttermal|leberfleck|fleck|mal)\w*|"
+        r"(?:arzt|ärzt|termin|untersuch)\w*(?: \w+){0,3} (?:ab)?warten|(?<!nicht )(?<!nicht zu )abwarten|"
+        r"harmlos\w*|unbedenklich\w*|ungefährlich\w*|unauffällig\w*|gutartig\w*|gute nachricht\w*|"
         r"beruhig\w+|krebsfrei\w*|sorglos\w*|"
         rf"(?:kein|ohne)\w*(?: (?:an)?zeichen| hinweise?n?| anhalt\w*| verdacht)?(?: (?:für|auf|von))?(?: ein\w*)?"
         rf"(?: (?:schwarz|weiß)\w+)? {_KREBS}|"
@@ -110,13 +126,15 @@ GERMAN = Phrases(
     ),
     diagnosis=(
         rf"\b(?:sie haben|(?:dies|das|dieses|es|er|bild|{_FLECK}) (?:ist|zeigt)|diagnose(?: (?:lautet|ist|heißt))?:?|"
-        r"handelt (?:es )?sich(?: \w+){0,2} um|leiden (?:sie )?an|erkrankt(?: \w+)? an)"
+        r"handelt (?:es )?sich(?: \w+){0,2} um|leiden (?:sie )?an|erkrankt(?: \w+)? an|"
+        r"(?:bestätig|beweis|beleg|zeig)(?:t|en))"
         r"(?: (?:ein\w*|der|die|das|wohl|vermutlich|wahrscheinlich|sicher|eindeutig|klar|früh\w*|schwarz\w*|weiß\w*|"
         r"hier|bereits|ist|mit|als|typisch\w*|seborrhoisch\w*|aktinisch\w*))*"
         rf" (?:{_KREBS}|bösartig\w*|malign\w*|nävus|naevus|keratose|angiom|dermatofibrom)\b"
     ),
     treatment=(
-        r"\b(?:(?:chemo|strahlen|immun|kryo|licht)therapie\w*|bestrahl\w+|imiquimod|fluorouracil|antibioti\w+|[kc]ortison\w*|"
+        r"\b(?:(?:chemo|strahlen|immun|kryo|licht)therapie\w*|bestrahl\w+|imiquimod|fluorouracil|antibioti\w+|"
+        r"[kc]ortison\w*|"
         r"salben?|cremes?|tabletten?|hausmittel\w*|vitamine?|laser\w*|verschreib\w+|verschrieben|"
         r"medikamente? (?:ein)?nehmen|behand\w+ (?:mit|durch)|"
         rf"(?:{_FLECK}|er|es|sie|das|dies)(?: \w+)? (?:sollten?|muss|müsste|müssen|soll|gehört)(?: \w+){{0,5}} {_WEG}|"
@@ -125,6 +143,8 @@ GERMAN = Phrases(
     contradiction=(
         r"\b(?:(?:zahl|wert|berechnung|ergebnis|schätzung|risiko|wahrscheinlichkeit|stufe)\w*(?: \w+){0,3}"
         r" (?:falsch|fehlerhaft|ungenau|unzuverlässig|zu (?:hoch|niedrig|gering))|(?:unter|über)schätz\w*|"
+        r"(?:niedrig|gering|klein|höh|größ)er als (?:berechnet|angegeben|gezeigt|hier|"
+        r"d\w+ (?:zahl|berechnung|wert)\w*)|"
         r"(?:tatsächlich|wirklich|wahr)\w* (?:risiko|wahrscheinlichkeit|gefahr|stufe)|(?:ignorier|missacht)\w+)\b"
     ),
     spelled_number=(
