@@ -57,7 +57,8 @@ def command(
     if not (key := settings.llm_api_key.get_secret_value()):
         _fail("No key is set: export NEBIUS_API_KEY or MELALOG_LLM_API_KEY, or see what would be sent with --dry-run.")
     explainer = OpenAIExplainer(settings.llm_base_url, key, settings.llm_model, settings.llm_response_format)
-    answered = asyncio.run(_ask(Fuser(settings.prior, explainer), request))
+    in_force = fusing.Rules.of(settings)
+    answered = asyncio.run(_ask(Fuser(in_force, explainer), request))
     print(answered.model_dump_json(indent=2, exclude={"questionnaire"}))
     if answered.llm_failed:
         _fail("The hosted model gave no usable answer: the log line above says why. The words are the rules' own.")
@@ -87,7 +88,7 @@ def _brief(given: dict[str, Any], settings: Settings) -> tuple[FuseRequest, Brie
         request = FuseRequest.model_validate(given)
         if request.language not in prompt.LANGUAGES:
             _not_a_case([("language", f"must be one of {', '.join(prompt.LANGUAGES)}")])
-        briefing = brief(request, fusing.decide(request, settings.prior))
+        briefing = brief(request, fusing.decide(request, fusing.Rules.of(settings)))
     except ValidationError as error:
         _not_a_case([(".".join(map(str, item["loc"])), item["msg"]) for item in error.errors()])
     except InvalidAnswers as error:

@@ -54,9 +54,10 @@ def parse(text: str, briefing: Briefing) -> HostedAnswer:
         raise UnusableAnswer("schema", "it is not one JSON object by the schema, within its lengths") from error
     if set(answer.key_reasons) - set(briefing.reasons):
         raise UnusableAnswer("invented_id", "key_reasons has an id that is not among the reasons", answer.level)
+    measures = checks.measures_in(" ".join(briefing.reasons.values()))
     shown_beside = raised(briefing.decision.level, answer)
     for said in (answer.explanation, *answer.questions_for_doctor):
-        if rule := checks.broken(said, shown_beside, briefing.figures, briefing.language):
+        if rule := checks.broken(said, shown_beside, briefing.figures, briefing.language, measures):
             raise UnusableAnswer(rule, checks.WRONG[rule], answer.level)
     if not all(question.endswith("?") for question in answer.questions_for_doctor):
         raise UnusableAnswer("no_question", "what is in questions_for_doctor must be questions", answer.level)

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from fusion.phrases import PHRASES, Phrases, said
 from fusion.policy import LEVELS, Level
@@ -34,10 +34,15 @@ def plain(text: str) -> str:
     return " ".join("".join(c for c in folded if c.isspace() or unicodedata.category(c)[0] != "C").split())
 
 
-def broken(text: str, level: Level, figures: Mapping[str, str], language: str) -> str | None:
-    """The rule that a plain text breaks, a key of WRONG; None when it may be shown beside this level and figures."""
+def broken(
+    text: str, level: Level, figures: Mapping[str, str], language: str, measures: Collection[str] = ()
+) -> str | None:
+    """The rule that a plain text breaks, a key of WRONG; None when it may be shown beside this level and figures.
+
+    measures: such as "7 mm", which our own reasons name and a text may repeat.
+    """
     rules = {
-        "number": _has_a_foreign_number(text, figures, language),
+        "number": _has_a_foreign_number(_without(measures, text), figures, language),
         "reassures": _any("reassurance", text),
         "diagnoses": _any("diagnosis", text),
         "treats": _any("treatment", text),
@@ -46,6 +51,16 @@ def broken(text: str, level: Level, figures: Mapping[str, str], language: str) -
         "language": not _is_in(language, text),
     }
     return next((rule for rule, is_broken in rules.items() if is_broken), None)
+
+
+def measures_in(text: str) -> set[str]:
+    """Lengths that a text names, as "7 mm"."""
+    return set(re.findall(r"\b\d+ mm\b", text))
+
+
+def _without(measures: Collection[str], text: str) -> str:
+    named = "|".join(re.escape(measure).replace(r"\ ", " ?") for measure in measures)
+    return re.sub(rf"\b(?:{named})\b", "", text) if named else text
 
 
 def _any(kind: str, text: str) -> bool:

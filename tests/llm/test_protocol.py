@@ -27,10 +27,10 @@ CASE = FuseRequest(
     modality="dermoscopy",
     classifier=ClassifyResponse(melanoma=0.02, malignant=0.02, prevalence=0.1, classes={"mel": 0.02, "nv": 0.98}),
 )
-PRIOR = 0.025
+RULES = fusing.Rules(prior=0.025)
 
 
-RULED = fusing.decide(CASE, PRIOR)
+RULED = fusing.decide(CASE, RULES)
 BRIEFING = brief(CASE, RULED)
 ANSWER: dict[str, Any] = {
     "level": "high",
@@ -71,7 +71,7 @@ def explainer(engine: Engine, model: str = "melalog") -> OpenAIExplainer:
 
 def test_an_answer_by_schema_comes_through_the_whole_of_fusion(engine: Engine) -> None:
     async def run() -> FuseResponse:
-        core = Fuser(PRIOR, explainer(engine))
+        core = Fuser(RULES, explainer(engine))
         try:
             return await core.fuse(CASE, Deadline.after(PATIENT_S))
         finally:

@@ -17,6 +17,7 @@ from fusion.policy import LEVELS, Level
 from fusion.questionnaire import InvalidAnswers
 from services.common import fusing
 from services.common.deadline import Deadline
+from services.common.fusing import Rules
 from services.contracts import ClassifyResponse, FuseRequest, FuseResponse, VerdictResponse
 from services.fusion.fuser import MARGIN_S, Fuser, brief
 from services.fusion.metrics import PrometheusMeter
@@ -62,7 +63,7 @@ class FakeExplainer:
 
 def fuse(request: FuseRequest, explainer: Explainer | None, within_s: float = 5.0) -> FuseResponse:
     async def run() -> FuseResponse:
-        core = Fuser(PRIOR, explainer)
+        core = Fuser(Rules(PRIOR), explainer)
         try:
             return await core.fuse(request, Deadline.after(within_s))
         finally:
@@ -81,7 +82,7 @@ LED_BY_LEVEL = {"level", "raised_by", "headline", "advice"}
 
 
 def test_the_cases_are_what_they_are_called() -> None:
-    ruled = {name: fusing.decide(request, PRIOR) for name, request in CASES.items()}
+    ruled = {name: fusing.decide(request, Rules(PRIOR)) for name, request in CASES.items()}
     assert ruled["low"].level == "low"
     assert (ruled["raised by a floor"].level, ruled["raised by a floor"].raised_by) == ("moderate", ("prior_melanoma",))
     assert ruled["high"].level == "high"
@@ -92,7 +93,7 @@ def test_without_a_hosted_model_the_rules_speak() -> None:
     answer = fuse(FLOOR, None)
     assert (answer.fusion.engine, answer.fusion.model, answer.fusion.level_proposed) == ("rules", None, None)
     assert answer.llm_failed is False, "no key set is no degradation"
-    assert answer.risk.explanation == fusing.decide(FLOOR, PRIOR).explanation
+    assert answer.risk.explanation == fusing.decide(FLOOR, Rules(PRIOR)).explanation
 
 
 @pytest.mark.parametrize("request_", CASES.values(), ids=CASES)
@@ -102,7 +103,7 @@ def test_the_hosted_models_level_is_recorded_and_can_only_raise_ours_by_one(
 ) -> None:
     explainer = saying(proposed)
     answer, ruled = fuse(request_, explainer), fuse(request_, None)
-    assert answer.fusion.model_dump() == {
+    assert answer.fusion.model_dump(exclude={"stacked"}) == {
         "engine": "llm",
         "model": "llama-of-the-day",
         "level_proposed": proposed,
@@ -161,7 +162,7 @@ def test_an_instruction_in_any_field_that_can_carry_text_is_never_told(injected:
     dirty["vlm"] = {**clean["vlm"], "model": model, "reason": injected, "explanation": injected}
     dirty["picture"] = {**clean["picture"], "comment": injected}
     request = FuseRequest.model_validate(dirty)
-    told, ruled = (prompt.messages(brief(each, fusing.decide(each, PRIOR))) for each in (request, HIGH))
+    told, ruled = (prompt.messages(brief(each, fusing.decide(each, Rules(PRIOR)))) for each in (request, HIGH))
     assert told == ruled
     assert fuse(request, None) == fuse(HIGH, None)
 
@@ -170,7 +171,7 @@ def test_the_hosted_model_is_given_the_decision_and_what_time_is_left() -> None:
     explainer = saying("moderate")
     fuse(FLOOR, explainer, within_s=5.0)
     ((briefing, within_s),) = explainer.asked
-    assert briefing.decision == fusing.decide(FLOOR, PRIOR)
+    assert briefing.decision == fusing.decide(FLOOR, Rules(PRIOR))
     assert briefing.answers == {"age": "twenty to thirty-nine", "prior_melanoma": "yes"}
     assert briefing.findings.classifier.melanoma == 0.005
     assert (briefing.findings.vlm.answer, briefing.findings.modality) == ("No", "dermoscopy")
