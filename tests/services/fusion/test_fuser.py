@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
-from fusion import policy, prompt, wording
+from fusion import policy, prompt, questionnaire, wording
 from fusion.bounds import HostedAnswer
 from fusion.briefing import Briefing
 from fusion.hosted import Explainer, HostedFailure, OpenAIExplainer
@@ -284,3 +284,31 @@ def test_no_time_left_is_no_reason_to_answer_nothing() -> None:
     assert answer.llm_failed is True
     assert answer.risk.level == "high"
     assert server.requests == []
+
+
+ASKED_OF_ALL = questionnaire.load().questions
+ANSWERS = st.fixed_dictionaries(
+    {},
+    optional={
+        question.id: st.sampled_from(question.choices) if question.choices else st.integers(0, 120)
+        for question in ASKED_OF_ALL
+    },
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(ANSWERS, st.floats(0.001, 0.999), st.sampled_from(LEVELS), st.booleans(), st.data())
+def test_for_any_case_the_hosted_model_moves_no_number_and_only_raises(
+    answers: dict[str, str | int], melanoma: float, proposed: Level, cites: bool, data: st.DataObject
+) -> None:
+    request = case(melanoma).model_copy(update={"answers": answers})
+    ids = [reason.id for reason in fusing.decide(request, Rules(PRIOR)).reasons]
+    cited = (data.draw(st.sampled_from(ids)),) if cites else ()
+    answer, ruled = fuse(request, saying(proposed, cited=cited)), fuse(request, None)
+    assert answer.fusion.level_proposed == proposed
+    assert answer.questionnaire == ruled.questionnaire
+    assert answer.risk.model_dump(exclude=WORDS | LED_BY_LEVEL) == ruled.risk.model_dump(exclude=WORDS | LED_BY_LEVEL)
+    steps = LEVELS.index(answer.risk.level) - LEVELS.index(ruled.risk.level)
+    assert steps == (1 if cites and LEVELS.index(proposed) > LEVELS.index(ruled.risk.level) else 0)
+    if not steps:
+        assert answer.risk.model_dump(exclude=WORDS) == ruled.risk.model_dump(exclude=WORDS)
