@@ -79,11 +79,10 @@ SUBGROUPS = """
 ### By subgroup
 
 Sensitivity and specificity at the shipped threshold for 95 % sensitivity. At least ten positives and ten negatives
-each; nothing was chosen on these figures, and with so many groups some look bad or good by chance.
+each; nothing was chosen on these figures, and with so many groups some look bad or good by chance. An interval of 1.000
+to 1.000 means that none was missed among these few, not that none would be.
 """
 COLUMNS = """\
-
-{title}
 
 | subgroup | pictures | {endpoint} | AUC | sensitivity | specificity |
 |---|---|---|---|---|---|
@@ -165,8 +164,9 @@ def _subgroups(parts: list[dict[str, Any]]) -> str:
     told = SUBGROUPS if parts else ""
     for (data, endpoint), found in groupby(parts, key=lambda part: (part["data"], part["endpoint"])):
         known = list(found)
-        told += COLUMNS.format(title=f"{data}, {endpoint} against the rest:", endpoint=endpoint)
-        told += "".join(_row(part) for part in known if part["figures"])
+        told += f"\n{data}, {endpoint} against the rest:\n"
+        lines = [_row(part) for part in known if part["figures"]]
+        told += COLUMNS.format(endpoint=endpoint) + "".join(lines) if lines else ""
         small = [
             f"{part['attribute']} {part['value']} ({part['n']}, {endpoint} {part['positives']})"
             for part in known

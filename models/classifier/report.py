@@ -83,8 +83,10 @@ def _sets(config: TrainConfig, data_dir: Path) -> Iterator[Set]:
         name = f"{source} {split}"
         try:
             yield Set(name, evaluate.released_rows(data_dir, source, split), endpoints)
-        except (FileNotFoundError, ValueError) as error:
-            yield Set(name, [], endpoints, f"not in the data folder ({error})")
+        except FileNotFoundError:
+            yield Set(name, [], endpoints, "not in the data folder")
+        except ValueError as error:
+            yield Set(name, [], endpoints, str(error))
     if config.table is None:
         return
     tests = [row for row in table.read_csv(expand(config.table)) if row.split == "test"]
@@ -118,7 +120,9 @@ def _subgroups(
         wanted |= {name: at[name] for name in ("sensitivity", "specificity")}
     parts = subgroups.measure(wanted, decided, rows, data)
     return [
-        asdict(part) | {"data": data, "endpoint": endpoint.name}
+        asdict(part)
+        | {"data": data, "endpoint": endpoint.name}
+        | {"figures": {name: {key: one[key] for key in ("value", "interval")} for name, one in part.figures.items()}}
         for attribute, found in parts.items()
         if attribute != "source"
         for part in found

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.special import softmax
 
 from export import classifier as exporting
 from export import ensemble, held_out, release
 from models.classifier import metrics, out_of_fold
 from models.classifier.artifact import Artifact, sha256
 from models.classifier.calibration import Calibration
+from models.classifier.labels import MELANOMA
 from tests.export.factory import add_to_bias, change, melalog, seal
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # torch's exporter warns of its own insides
