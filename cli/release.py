@@ -1,5 +1,6 @@
 """`melalog release`: a candidate takes the released model's place, if the gate lets it."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -30,11 +31,12 @@ def command(
         raise typer.BadParameter(
             f"{error.name} is not installed here: run this from the environment `make .venv/installed` makes"
         ) from None
+    os.environ["MELALOG_DATA_DIR"] = str(data)  # plans may name files in it
     try:
         checks = []
         for check in release.gate(Artifact.load(candidate), Artifact.load(released), data):
             checks.append(check)
-            typer.echo(f"{'passed ' if check.passed else 'REFUSED'}  {check.name:32} {check.detail}")
+            typer.echo(f"{check.verdict:7}  {check.name:32} {check.detail}")
     except (ArtifactError, FileNotFoundError, ValueError) as error:
         raise typer.BadParameter(str(error)) from None
     if not all(check.passed for check in checks):

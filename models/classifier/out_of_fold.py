@@ -53,7 +53,10 @@ def write(path: Path, rows: Sequence[Row], folds: NDArray[np.int64], scores: NDA
 def read(path: Path) -> OutOfFold:
     """Read what `write` wrote. Raises ValueError naming the file and what is wrong with it."""
     if not path.is_file():
-        raise ValueError(f"{path} does not exist: `melalog cross-validate` writes it")
+        raise ValueError(
+            f"{path} does not exist: `melalog export classifier` writes it into an artifact, and "
+            "`melalog cross-validate` into its own folder"
+        )
     with path.open(newline="") as file:
         reader = csv.DictReader(file)
         missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]

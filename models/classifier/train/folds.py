@@ -29,9 +29,9 @@ def make_folds(config: TrainConfig, data_dir: Path) -> Folds:
 
     Raises FileNotFoundError for a missing table, ValueError naming an unknown label.
     """
-    rows = _rows(config, data_dir)
-    held = [part for name, count in config.hold_out.items() for part in _fold(rows, name, count, config.fold_seed)]
-    rest = _without(rows, held)
+    found = rows(config, data_dir)
+    held = [part for name, count in config.hold_out.items() for part in _fold(found, name, count, config.fold_seed)]
+    rest = _without(found, held)
     calibration = _fold(rest, config.calibration_source, config.calibration_folds, config.fold_seed)
     rest = _without(rest, calibration)
     validation: list[table.Row] = []
@@ -42,23 +42,24 @@ def make_folds(config: TrainConfig, data_dir: Path) -> Folds:
     return Folds(rest, calibration, validation, held)
 
 
-def _rows(config: TrainConfig, data_dir: Path) -> list[table.Row]:
+def rows(config: TrainConfig, data_dir: Path) -> list[table.Row]:
+    """All that a plan may use: rows whose official split is `train`. Raises as `make_folds`."""
     if config.table is not None:
         found = table.read_csv(expand(config.table))
     else:
         found = [row for source in config.train_sources for row in table.read(data_dir, source)]
-    rows = [row for row in found if row.split == "train"]
-    check_labels(rows)
-    if not rows:
+    usable = [row for row in found if row.split == "train"]
+    check_labels(usable)
+    if not usable:
         raise ValueError(f"{config.table or data_dir} has no rows with split = train: `melalog data split` makes them")
-    sources = {row.source for row in rows}
+    sources = {row.source for row in usable}
     wanted = set(config.hold_out) | ({config.calibration_source} if config.calibration_source else set())
     if wanted - sources:
         raise ValueError(
             f"no rows of {', '.join(sorted(wanted - sources))} among the sources {', '.join(sorted(sources))}: "
             "set calibration_source (null for all) and hold_out to what there is"
         )
-    return rows
+    return usable
 
 
 def check_labels(rows: Sequence[table.Row]) -> None:
