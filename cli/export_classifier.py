@@ -13,6 +13,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from cli import problems
+
 ARTIFACT = Annotated[Path, typer.Argument(help="Folder of the artifact, as `melalog train classifier` writes it.")]
 DATA = Annotated[Path, typer.Option(envvar="MELALOG_DATA_DIR", help="The pictures it was trained on.", exists=True)]
 PLAN = Annotated[str, typer.Option(help="The plan it was trained by; default: the one in its manifest.")]
@@ -41,15 +43,12 @@ def classifier(
     ] = False,
 ) -> None:
     """Calibrate, gate, export and measure finished runs as one artifact; `melalog release` then puts it in place."""
-    try:
+    with problems.told():
         from export import candidate, ensemble
-        from export.graph import HeatmapError, ParityError
         from models.classifier import report, train
         from models.classifier.config import TrainConfig
-    except ImportError as error:
-        raise _missing(error) from None
-    os.environ["MELALOG_DATA_DIR"] = str(data)  # plans may name files in it
-    try:
+
+        os.environ["MELALOG_DATA_DIR"] = str(data)  # plans may name files in it
         settings = TrainConfig.load(config)
         report.check_data(settings, data)
         folds = train.make_folds(settings, data)
@@ -58,8 +57,6 @@ def classifier(
         called = name or "+".join(loaded.backbones)
         plan = candidate.Plan(loaded, settings, folds, version, called, note, views, out_of_fold)
         figures = candidate.write(plan, out, data, command=" ".join(["melalog", *sys.argv[1:]]))
-    except (FileNotFoundError, ValueError, ParityError, HeatmapError) as error:
-        raise typer.BadParameter(str(error)) from None
     tell(out, figures)
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from cli import plans, problems
 from cli.export_classifier import tell
 
 
@@ -16,12 +17,8 @@ def classifier(
         Path,
         typer.Option(envvar="MELALOG_DATA_DIR", help="Folder with ham10000/, isic2017/, pad_ufes_20/.", exists=True),
     ],
-    config: Annotated[
-        str, typer.Option(help="A plan: a YAML file, or the name of one in models/classifier/configs.")
-    ] = "released",
-    change: Annotated[
-        list[str] | None, typer.Option("--set", help="key=value instead of the plan's: optimiser.lr=1e-3. Repeatable.")
-    ] = None,
+    config: plans.NAME = "released",
+    change: plans.CHANGES = None,
     only_train: Annotated[bool, typer.Option("--only-train", help="Stop at OUT/network.safetensors.")] = False,
     find_batch_size: Annotated[
         bool, typer.Option("--find-batch-size", help="Train with the largest batch that fits into memory.")
@@ -30,42 +27,31 @@ def classifier(
     version: Annotated[str, typer.Option(help="The artifact's version.")] = "0.1.0",
 ) -> None:
     """Train, calibrate, export and measure a lesion classifier: on one device, or on many under `torchrun`."""
-    try:
+    with problems.told():
         from export import candidate, ensemble
-        from export.graph import HeatmapError, ParityError
         from models.classifier import report, train
         from models.classifier.config import TrainConfig
         from models.classifier.train import devices, folds, start
-        from models.classifier.train.errors import TrainingError
-    except ImportError as error:
-        raise typer.BadParameter(
-            f"{error.name} is not installed here: run this from the environment `make .venv/installed` makes"
-        ) from None
-    os.environ["MELALOG_DATA_DIR"] = str(data)  # plans may name files in it
-    try:
-        settings = TrainConfig.load(config, change or ())
-        if not only_train:
-            report.check_data(settings, data)
-        parts = train.make_folds(settings, data)
-        trainer = start.trainer(settings, parts, out, find_batch_size=find_batch_size)
-        if trainer.place.main:
-            _say_what_is_learned(trainer.config, parts, folds.absent(parts.train))
-        trainer.run(lambda *_: _tell(trainer.history[-1]))
-    # a missing table or file; a wrong key, which pydantic names; a broken picture; a full disk; a rate too high
-    except (FileNotFoundError, ValueError, TrainingError, FloatingPointError) as error:
-        raise typer.BadParameter(str(error)) from None
-    finally:
-        devices.stop()
-    if not trainer.place.main or only_train:
-        return
-    try:
+
+        os.environ["MELALOG_DATA_DIR"] = str(data)  # plans may name files in it
+        try:
+            settings = TrainConfig.load(config, change or ())
+            if not only_train:
+                report.check_data(settings, data)
+            parts = train.make_folds(settings, data)
+            trainer = start.trainer(settings, parts, out, find_batch_size=find_batch_size)
+            if trainer.place.main:
+                _say_what_is_learned(trainer.config, parts, folds.absent(parts.train))
+            trainer.run(lambda *_: _tell(trainer.history[-1]))
+        finally:
+            devices.stop()
+        if not trainer.place.main or only_train:
+            return
         loaded = ensemble.load([out])
         ensemble.check(loaded, trainer.config, parts.calibration)
         plan = candidate.Plan(loaded, trainer.config, parts, version, loaded.backbones[0])
         artifact = release or out / "artifact"
         figures = candidate.write(plan, artifact, data, command=" ".join(["melalog", *sys.argv[1:]]))
-    except (FileNotFoundError, ValueError, ParityError, HeatmapError) as error:
-        raise typer.BadParameter(str(error)) from None
     tell(artifact, figures)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.classifier import evaluate, metrics, subgroups, table
 from models.classifier.artifact import MODEL_FILE, Artifact
@@ -132,7 +133,7 @@ def _subgroups(
 def _shortcut(artifact: Artifact, data_dir: Path) -> dict[str, dict[str, Any]]:
     """How well a linear probe on the embedding tells the set, and melanoma: the first should not be the better.
 
-    Nothing where one of the two sets is not there.
+    Nothing where one of the two sets is not there, or too few lesions or patients are on a side of either question.
     """
     try:
         rows = [row for source in PROBED for row in evaluate.released_rows(data_dir, source, "test")]
@@ -144,9 +145,17 @@ def _shortcut(artifact: Artifact, data_dir: Path) -> dict[str, dict[str, Any]]:
         "probe_set_auc": np.array([row.source == "isic2017" for row in rows]),
         "probe_melanoma_auc": np.array([row.label == MELANOMA for row in rows]),
     }
+    if any(_fewest(target, groups) < subgroups.MINIMUM for target in targets.values()):
+        return {}
     figures = {}
     for name, target in targets.items():
         p = metrics.probe(embedding, target, groups)
         value, interval = metrics.bootstrap(metrics.METRICS["auc"], target.astype(np.float64), p, groups)
         figures[name] = {"value": value, "interval": interval, "data": "ham10000 and isic2017 test", "n": len(rows)}
     return figures
+
+
+def _fewest(target: NDArray[np.bool_], groups: Sequence[str]) -> int:
+    """Lesions or patients on the smaller side."""
+    sides = [{group for group, positive in zip(groups, target, strict=True) if positive == side} for side in (0, 1)]
+    return min(len(side) for side in sides)
