@@ -1,5 +1,6 @@
 """`melalog export classifier|int8|fp16|triton`: a trained classifier as an artifact, and its further forms."""
 
+import json
 import os
 import sys
 from collections.abc import Sequence
@@ -11,6 +12,8 @@ from tempfile import TemporaryDirectory
 from typing import Annotated, Any, Literal
 
 import typer
+
+from cli import problems
 
 ARTIFACT = Annotated[Path, typer.Argument(help="Folder of the artifact, as `melalog train classifier` writes it.")]
 DATA = Annotated[Path, typer.Option(envvar="MELALOG_DATA_DIR", help="The pictures it was trained on.", exists=True)]
@@ -31,28 +34,40 @@ def classifier(
     name: Annotated[str, typer.Option(help="The artifact's name; default: its networks.")] = "",
     note: Annotated[str, typer.Option(help="How it was trained, for the card.")] = "",
     views: Annotated[int, typer.Option(help="Turns and mirrors averaged inside the graph: 1, 2, 4 or 8.")] = 1,
+    out_of_fold: Annotated[
+        Path | None,
+        typer.Option(help="Calibrate on this out_of_fold.csv of `melalog cross-validate`: for its fold-* and refit."),
+    ] = None,
+    trust_plan: Annotated[
+        bool, typer.Option("--trust-plan", help="Believe --config for runs that do not say what they learned from.")
+    ] = False,
 ) -> None:
     """Calibrate, gate, export and measure finished runs as one artifact; `melalog release` then puts it in place."""
-    try:
+    with problems.told():
         from export import candidate, ensemble
         from models.classifier import report, train
         from models.classifier.config import TrainConfig
-    except ImportError as error:
-        raise _missing(error) from None
-    os.environ["MELALOG_DATA_DIR"] = str(data)  # plans may name files in it
-    try:
+
+        os.environ["MELALOG_DATA_DIR"] = str(data)  # plans may name files in it
         settings = TrainConfig.load(config)
-        report.check_data(data)
+        report.check_data(settings, data)
         folds = train.make_folds(settings, data)
         loaded = ensemble.load(runs)
-    except (FileNotFoundError, ValueError) as error:
-        raise typer.BadParameter(str(error)) from None
-    plan = candidate.Plan(loaded, settings, folds, version, name or "+".join(loaded.backbones), note, views)
-    figures = candidate.write(plan, out, data, command=" ".join(["melalog", *sys.argv[1:]]))
-    typer.echo(f"written to {out}")
+        ensemble.check(loaded, settings, [] if out_of_fold else folds.calibration, trust_plan=trust_plan)
+        called = name or "+".join(loaded.backbones)
+        plan = candidate.Plan(loaded, settings, folds, version, called, note, views, out_of_fold)
+        figures = candidate.write(plan, out, data, command=" ".join(["melalog", *sys.argv[1:]]))
+    tell(out, figures)
+
+
+def tell(out: Path, figures: dict[str, dict[str, Any]]) -> None:
+    """Say what was written, and what it is."""
+    typer.echo(f"candidate written to {out}: `melalog release {out}` compares it with the released model")
     for figure, told in figures.items():
         low, high = told["interval"]
         typer.echo(f"  {figure:48} {told['value']:.3f} ({low:.3f} to {high:.3f})  {told['data']}, n = {told['n']}")
+    for sentence in json.loads((out / "manifest.json").read_text()).get("not_measured", []):
+        typer.echo(f"  not measured: {sentence}")
 
 
 def int8(

@@ -96,7 +96,10 @@ class Conformal(_Part):
 
 
 class Provenance(_Part):
-    """Where the artifact comes from: enough to make it again."""
+    """Where the artifact comes from: enough to make it again.
+
+    cross_validated: calibrated on the out-of-fold predictions of other networks, as its own have learned every fold.
+    """
 
     config: dict[str, Any] = {}
     command: str = ""
@@ -104,6 +107,9 @@ class Provenance(_Part):
     data: str = ""
     network_sha256: str = ""
     out_of_fold: str | None = None
+    out_of_fold_sha256: str | None = None
+    served_scores_sha256: str | None = None
+    cross_validated: bool = False
 
 
 class Bfloat16(_Part):
