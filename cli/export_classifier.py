@@ -1,8 +1,10 @@
-"""`melalog export int8|fp16|triton`: further forms of a trained classifier."""
+"""`melalog export classifier|int8|fp16|triton`: a trained classifier as an artifact, and its further forms."""
 
 import json
 import os
 import sys
+from collections.abc import Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from shutil import copyfile
@@ -15,8 +17,9 @@ from cli import problems
 
 ARTIFACT = Annotated[Path, typer.Argument(help="Folder of the artifact, as `melalog train classifier` writes it.")]
 DATA = Annotated[Path, typer.Option(envvar="MELALOG_DATA_DIR", help="The pictures it was trained on.", exists=True)]
-RANGES = 200
-"""Training pictures that show the ranges of the activations."""
+PLAN = Annotated[str, typer.Option(help="The plan it was trained by; default: the one in its manifest.")]
+RANGES, SHOWN = 200, 100
+"""Training pictures that show the ranges of the activations; that bfloat16 is tried on."""
 
 
 def classifier(
@@ -70,17 +73,19 @@ def tell(out: Path, figures: dict[str, dict[str, Any]]) -> None:
 def int8(
     artifact: ARTIFACT,
     data: DATA,
+    config: PLAN = "",
     default: Annotated[bool, typer.Option("--default", help="Serve it on the CPU from now on, if it is kept.")] = False,
 ) -> None:
     """Quantise for the CPU; kept only if it is faster than fp32 and loses at most 0.005 AUC on held-out pictures."""
-    variants, loaded, folds = _loaded(artifact, data)
+    variants, loaded, folds = _loaded(artifact, data, config)
     from export import int8 as quantising
     from models.classifier import evaluate
 
     ranges = evaluate.prepared(loaded, folds.train[:: max(1, len(folds.train) // RANGES)])
     with TemporaryDirectory() as folder:
         tried = Path(folder) / quantising.FILE
-        quantising.write(artifact / "model.onnx", ranges, tried)
+        kept = quantising.write(artifact / "model.onnx", ranges, tried)
+        typer.echo(f"{len(kept)} convolutions stay in float")
         judged = variants.judge(loaded, tried, folds.calibration)
         typer.echo(str(judged))
         if not judged.worth_shipping:
@@ -89,14 +94,52 @@ def int8(
         _keep(variants, loaded, tried, "int8", judged, default=default)
 
 
-def fp16(artifact: ARTIFACT, data: DATA) -> None:
+def bf16(artifact: ARTIFACT, data: DATA, config: PLAN = "") -> None:
+    """Find out what of the network must stay in float32 for OpenVINO to serve the rest in bfloat16, and measure that.
+
+    Kept in the manifest only if it loses at most 0.005 AUC on held-out pictures; without it, float32 is served.
+    """
+    variants, loaded, folds = _loaded(artifact, data, config)
+    from export import bf16 as halving
+    from models.classifier import evaluate
+    from services.classifier.engine import open_vino
+    from services.common.cores import usable_cores
+
+    if not open_vino.has_bf16():
+        raise typer.BadParameter("this processor does not compute in bfloat16: measure where it will be served")
+
+    def compiled(before: Sequence[str]) -> halving.Run:
+        engine = open_vino.OpenVinoEngine(artifact / "model.onnx", usable_cores(), "bf16", before)
+        return lambda cache: [one for start in range(0, len(cache), 8) for one in engine.run(cache[start : start + 8])]
+
+    shown = evaluate.prepared(loaded, folds.train[:: max(1, len(folds.train) // SHOWN)])
+    try:
+        before = halving.search(artifact / "model.onnx", shown, compiled)
+    except ValueError as error:
+        typer.echo(f"not kept: {error}")
+        raise typer.Exit(1) from None
+    judged = halving.judge(loaded, compiled(before), folds.calibration)
+    change = "{:+.4f} ({:+.4f} to {:+.4f})".format(judged.auc_change, *judged.interval)
+    typer.echo(f"in float32: what leads to {', '.join(before) or 'nothing'}; melanoma AUC {change}")
+    typer.echo(f"p changes by at most {judged.largest_change:.4f} on {judged.n} held-out pictures")
+    if not judged.worth_serving:
+        typer.echo("not kept: it must lose at most 0.005 AUC")
+        raise typer.Exit(1)
+    variants.note(
+        loaded, "bf16", {"float32_before": before, "data": loaded.manifest.calibration.data, **asdict(judged)}
+    )
+    typer.echo(f"noted in {artifact / 'manifest.json'}: `auto` serves bfloat16 where the processor has it")
+
+
+def fp16(artifact: ARTIFACT, data: DATA, config: PLAN = "") -> None:
     """Half precision for a GPU: MELALOG_CLASSIFIER_ENGINE=cuda or tensorrt serves it where the artifact has it."""
-    variants, loaded, folds = _loaded(artifact, data)
+    variants, loaded, folds = _loaded(artifact, data, config)
     from export import fp16 as halving
 
     with TemporaryDirectory() as folder:
         tried = Path(folder) / halving.FILE
-        halving.write(artifact / "model.onnx", tried)
+        sensitive = loaded.manifest.bf16.float32_before if loaded.manifest.bf16 else ()
+        halving.write(artifact / "model.onnx", tried, sensitive)
         judged = variants.judge(loaded, tried, folds.calibration)
         typer.echo(f"{judged} (on this CPU, where it need not be fast)")
         if not (judged.accurate and judged.same):
@@ -125,7 +168,7 @@ def triton(
     typer.echo("MELALOG_CLASSIFIER_ENGINE=triton MELALOG_TRITON_URL=HOST:8001 melalog serve")
 
 
-def _loaded(artifact: Path, data: Path) -> tuple[Any, Any, Any]:
+def _loaded(artifact: Path, data: Path, config: str) -> tuple[Any, Any, Any]:
     """(export.variants, the artifact, its training and held-out rows)."""
     try:
         from export import variants
@@ -134,7 +177,7 @@ def _loaded(artifact: Path, data: Path) -> tuple[Any, Any, Any]:
         raise _missing(error) from None
     try:
         loaded = Artifact.load(artifact)
-        folds = variants.folds(loaded, data)
+        folds = variants.folds(loaded, data, config)
     except (ArtifactError, FileNotFoundError, ValueError) as error:
         raise typer.BadParameter(str(error)) from None
     return variants, loaded, folds

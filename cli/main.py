@@ -46,6 +46,7 @@ exporting = typer.Typer(no_args_is_help=True, help="From a trained model to some
 exporting.command(name="vlm")(export.vlm)
 exporting.command(name="fsdp")(export_fsdp.fsdp)
 exporting.command(name="classifier")(export_classifier.classifier)
+exporting.command(name="bf16")(export_classifier.bf16)
 exporting.command(name="int8")(export_classifier.int8)
 exporting.command(name="fp16")(export_classifier.fp16)
 exporting.command(name="triton")(export_classifier.triton)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from scipy.special import softmax
 
+from export import variants
 from export.check import Check
 from models.classifier import evaluate, metrics, out_of_fold, table
 from models.classifier.artifact import MODEL_FILE, Artifact, ArtifactError, Provenance, sha256
@@ -99,11 +100,14 @@ def _again(artifact: Artifact, data: Path, name: str) -> Check:
 
 
 def calibrated(artifact: Artifact, data: Path) -> Iterator[Check]:
-    """ECE of what is served; of the out-of-fold predictions where the served networks have learned every fold."""
+    """ECE of what is served; of the out-of-fold predictions where the served networks have learned every fold.
+
+    Raises ValueError where the manifest's plan gives other rows, in this data folder, than those that were learned.
+    """
     if told(artifact).cross_validated:
         yield _of_predictions(artifact)
         return
-    rows = [row for row in folds.make_folds(plan(artifact), data).calibration if row.melanoma is not None]
+    rows = [row for row in variants.folds(artifact, data).calibration if row.melanoma is not None]
     rows = [rows[i] for i in _thin(len(rows), MOST)]
     truth = np.array([row.melanoma for row in rows], np.float64)
     cache = evaluate.prepared(artifact, rows)

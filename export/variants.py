@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from models.classifier import evaluate, metrics, table, train
 from models.classifier.artifact import MODEL_FILE, Artifact, sha256
@@ -51,6 +52,13 @@ def add(
     finally:
         unfinished.unlink(missing_ok=True)
     Artifact.load(folder)
+
+
+def note(artifact: Artifact, field: str, told: dict[str, Any]) -> None:
+    """Set one field of the manifest; the folder loads before and after."""
+    manifest = json.loads((artifact.folder / "manifest.json").read_text())
+    _replace(artifact.folder, manifest | {field: told})
+    Artifact.load(artifact.folder)
 
 
 def _replace(folder: Path, manifest: dict[str, Any]) -> None:
@@ -144,7 +152,25 @@ def ratio(old: Sequence[float], new: Sequence[float]) -> tuple[float, tuple[floa
     return float(np.median(ratios)), metrics.interval(np.median(drawn, axis=1))
 
 
-def folds(artifact: Artifact, data: Path) -> train.Folds:
-    """The rows an artifact learned from, and those held out. Raises ValueError for another training's manifest."""
+def folds(artifact: Artifact, data: Path, config: str = "") -> train.Folds:
+    """The rows an artifact learned from, and those held out, by the manifest's plan or by `config`.
+
+    Raises ValueError when the plan cannot be read or gives other rows than those the artifact learned from.
+    """
     record = json.loads((artifact.folder / "manifest.json").read_text())
-    return train.make_folds(TrainConfig.model_validate(record["training"]), data)
+    try:
+        plan = TrainConfig.load(config) if config else TrainConfig.model_validate(record["training"])
+    except (KeyError, ValidationError) as error:
+        if config:
+            raise
+        raise ValueError(
+            f"the plan in {artifact.folder / 'manifest.json'} is missing or of another version of Melalog: name the "
+            "plan that the model was trained by with --config (a file, or a name in models/classifier/configs)"
+        ) from error
+    made = train.make_folds(plan, data)
+    if table.digest(made.train) != artifact.manifest.training_data_sha256:
+        raise ValueError(
+            f"the training rows of this plan in {data} are not those that {artifact.folder} learned from: held-out "
+            "pictures might be among them. Name its own plan with --config, and the same data"
+        )
+    return made

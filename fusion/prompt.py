@@ -81,7 +81,7 @@ def messages(decision: Decision) -> list[dict[str, str]]:
         "raised_by": list(decision.raised_by),
         "log_odds": {name: round(value, 1) for name, value in decision.contributions.items()},
         "answers": {factor.id: factor.answer for factor in decision.person.factors},
-        "reasons": list(decision.reasons),
+        "reasons": [reason.text for reason in decision.reasons],
     }
     return [{"role": "system", "content": SYSTEM}, {"role": "user", "content": json.dumps(facts)}]
 

@@ -14,12 +14,12 @@ MARGIN_S = 0.25
 class Fuser:
     """Decides by the rules, always; explains by the hosted model where there is one and it behaves."""
 
-    def __init__(self, prior: float, explainer: Explainer | None) -> None:
-        self.prior, self.explainer = prior, explainer
+    def __init__(self, rules: fusing.Rules, explainer: Explainer | None) -> None:
+        self.rules, self.explainer = rules, explainer
 
     async def fuse(self, request: FuseRequest, deadline: Deadline) -> FuseResponse:
         """Raises fusion.questionnaire.InvalidAnswers."""
-        decision = fusing.decide(request, self.prior)
+        decision = fusing.decide(request, self.rules)
         if self.explainer is None:
             return fusing.respond(decision, None, FusionInfo(engine="rules"))
         try:

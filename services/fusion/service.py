@@ -4,11 +4,11 @@ import bentoml
 import structlog
 from starlette.requests import Request
 
-from fusion import prompt, questionnaire
+from fusion import prompt
 from fusion.hosted import OpenAIExplainer
 from fusion.questionnaire import InvalidAnswers
 from services.common import app as common
-from services.common import problems, telemetry
+from services.common import fusing, problems, telemetry
 from services.common.deadline import Deadline
 from services.common.errors import FieldError, InvalidInput
 from services.common.serving import options
@@ -37,9 +37,8 @@ async def model() -> dict[str, object]:
     """Which rules, questions and hosted model are in use."""
     asked = bool(settings.llm_api_key.get_secret_value())
     return {
-        "questionnaire": questionnaire.load().version,
+        **app.state.fuser.rules.about,
         "prompt": prompt.VERSION,
-        "prior": settings.prior,
         "llm": settings.llm_model if asked else None,
     }
 
@@ -52,7 +51,7 @@ class FusionService:
     def __init__(self) -> None:
         key = settings.llm_api_key.get_secret_value()
         explainer = OpenAIExplainer(settings.llm_base_url, key, settings.llm_model) if key else None
-        self.core = app.state.fuser = Fuser(settings.prior, explainer)
+        self.core = app.state.fuser = Fuser(fusing.Rules.of(settings), explainer)
         structlog.get_logger().info("rules loaded", engine="llm" if explainer else "rules")
 
     @bentoml.on_shutdown

@@ -13,6 +13,7 @@ from fusion.questionnaire import InvalidAnswers
 from fusion.rules import Decision
 from services.common import fusing
 from services.common.deadline import Deadline
+from services.common.fusing import Rules
 from services.contracts import ClassifyResponse, FuseRequest, FuseResponse, VerdictResponse
 from services.fusion.fuser import MARGIN_S, Fuser
 from tests.fakes import openai_server as fake
@@ -55,7 +56,7 @@ class FakeExplainer:
 
 def fuse(request: FuseRequest, explainer: Explainer | None, within_s: float = 5.0) -> FuseResponse:
     async def run() -> FuseResponse:
-        core = Fuser(PRIOR, explainer)
+        core = Fuser(Rules(PRIOR), explainer)
         try:
             return await core.fuse(request, Deadline.after(within_s))
         finally:
@@ -69,7 +70,7 @@ def saying(level: Level, explanation: str = TOLD) -> FakeExplainer:
 
 
 def test_the_cases_are_what_they_are_called() -> None:
-    ruled = {name: fusing.decide(request, PRIOR) for name, request in CASES.items()}
+    ruled = {name: fusing.decide(request, Rules(PRIOR)) for name, request in CASES.items()}
     assert ruled["low"].level == "low"
     assert (ruled["raised by a floor"].level, ruled["raised by a floor"].raised_by) == ("moderate", ("prior_melanoma",))
     assert ruled["high"].level == "high"
@@ -80,7 +81,7 @@ def test_without_a_hosted_model_the_rules_speak() -> None:
     answer = fuse(FLOOR, None)
     assert (answer.fusion.engine, answer.fusion.model, answer.fusion.level_proposed) == ("rules", None, None)
     assert answer.llm_failed is False, "no key set is no degradation"
-    assert answer.risk.explanation == fusing.decide(FLOOR, PRIOR).explanation
+    assert answer.risk.explanation == fusing.decide(FLOOR, Rules(PRIOR)).explanation
 
 
 @pytest.mark.parametrize("request_", CASES.values(), ids=CASES)
@@ -112,7 +113,7 @@ def test_the_hosted_model_is_given_the_decision_and_what_time_is_left() -> None:
     explainer = saying("moderate")
     fuse(FLOOR, explainer, within_s=5.0)
     ((decision, within_s),) = explainer.asked
-    assert asdict(decision) == asdict(fusing.decide(FLOOR, PRIOR))
+    assert asdict(decision) == asdict(fusing.decide(FLOOR, Rules(PRIOR)))
     assert 4.0 < within_s <= 5.0 - MARGIN_S
 
 

@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 
 from fusion.hosted import Explainer, OpenAIExplainer
 from services.common.app import Edge
+from services.common.fusing import Rules
 from services.common.settings import Settings
 from services.contracts import FuseResponse
 from services.fusion.fuser import Fuser
@@ -40,7 +41,7 @@ def service() -> Iterator[ModuleType]:
 
 def call(service: ModuleType, explainer: Explainer | None, body: object, **headers: str) -> httpx2.Response:
     async def run() -> httpx2.Response:
-        core = service.app.state.fuser = Fuser(0.025, explainer)
+        core = service.app.state.fuser = Fuser(Rules(0.025), explainer)
         transport = httpx2.ASGITransport(app=Edge(service.app, 100_000))
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
