@@ -260,6 +260,21 @@ def test_imagenet_weights_are_welcome(outputs: int | None, tmp_path: Path) -> No
     clean_start.check(tiny.plan(initial=str(tmp_path / "a.npz"), normalisation="half", pad_type="same"))
 
 
+def test_a_table_needs_no_data_folder(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MELALOG_DATA_DIR", raising=False)
+    path = written(tmp_path / "own", rows_of(data))
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(tiny.plan().model_dump(mode="json")))
+    out = tmp_path / "out"
+    plan = ("--config", str(tmp_path / "config.yaml"), "--out", str(out), "--folds", "2")
+    done = melalog(*plan, "--table", str(path), "--ensemble", "1")
+    assert done.exit_code == 0, done.output
+    assert shlex.split(done.output.splitlines()[-1])[-4:] == ["--data", str(path.parent), "--out", "runs/candidate"]
+    assert TrainConfig.load(out / "config.yaml").table == str(path)
+    without = melalog(*plan)
+    assert without.exit_code == 2
+    assert "name the pictures" in without.output
+
+
 def test_a_shipped_plan_is_named_and_changed_as_in_training(data: Path, tmp_path: Path) -> None:
     small_run = ("backbone=test_resnet", "stages=[{epochs: 1, size: 32}]", "cache_size=32", "validation_folds=2")
     changes = [word for change in small_run for word in ("--set", change)]
