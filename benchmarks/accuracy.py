@@ -12,7 +12,7 @@ from models.classifier.artifact import RELEASED
 
 def main() -> None:
     """Print every figure of the model card with its 95 % interval."""
-    for name, figure in report.measure_release(RELEASED, Path(os.environ["MELALOG_DATA_DIR"])).items():
+    for name, figure in report.measure_release(RELEASED, Path(os.environ["MELALOG_DATA_DIR"])).figures.items():
         low, high = figure["interval"]
         print(f"{name:56} {figure['value']:.3f} ({low:.3f} to {high:.3f})  {figure['data']}, n = {figure['n']}")
 

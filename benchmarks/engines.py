@@ -42,6 +42,8 @@ def engines(artifact: Artifact, threads: int) -> dict[str, Engine]:
     found["OpenVINO f32"] = OpenVinoEngine(model, threads, "f32")
     if has_bf16():
         found["OpenVINO bf16"] = OpenVinoEngine(model, threads, "bf16")
+        if measured := artifact.manifest.bf16:
+            found["OpenVINO bf16 as served"] = OpenVinoEngine(model, threads, "bf16", measured.float32_before)
     return found
 
 

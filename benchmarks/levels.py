@@ -1,62 +1,121 @@
-"""How the whole rates real lesions: share at each level, no answers given, by the released files.
+"""How the whole rates real lesions: share at each level, no answers given, by the released files and all floors.
 
 MELALOG_DATA_DIR=… python -m benchmarks.levels
+
+The cores of the services run here as they are deployed (classifier, vlm, fusion's rules), without HTTP between them.
 """
 
+import asyncio
 import os
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from rich.progress import Progress
 
-from fusion import questionnaire, rules
-from fusion.picture import ImageEvidence, Modality
 from fusion.policy import LEVELS
-from fusion.questionnaire import Answers
 from models.classifier import evaluate, metrics, report, table
 from models.classifier.artifact import RELEASED, Artifact
 from models.classifier.labels import MALIGNANT, MELANOMA
+from services.classifier.classifier import Classifier
+from services.classifier.engine import choice as classifier_choice
+from services.common import fusing
+from services.common.cores import usable_cores
+from services.common.deadline import Deadline
 from services.common.settings import Settings
+from services.contracts import (
+    Assessment,
+    ClassifyResponse,
+    FuseRequest,
+    FuseResponse,
+    FusionInfo,
+    Modality,
+    VerdictResponse,
+)
+from services.orchestrator.nodes import Trace
+from services.orchestrator.pipeline import Assessor
+from services.orchestrator.submission import Submission
+from services.vlm import choice as vlm_choice
+from services.vlm.verdict import Verdicts
 
 SETS: tuple[tuple[str, str, Modality], ...] = (
     ("ham10000", "test", "dermoscopy"),
+    ("isic2017", "test", "dermoscopy"),
     ("pad_ufes_20", "train", "photograph"),
 )
+AT_ONCE = 8
+DEADLINE_S = 60.0
 
 
-def levels(artifact: Artifact, rows: list[table.Row], modality: Modality) -> np.ndarray:
-    """Index into LEVELS for each row."""
-    found, fold = evaluate.outputs(artifact, rows), artifact.manifest.calibration
-    asked, prior = questionnaire.load(), Settings().prior
-    decided = []
-    for melanoma, malignant in zip(found["melanoma"], found["malignant"], strict=True):
-        seen = ImageEvidence(
-            float(melanoma), fold.prevalence, float(malignant), fold.malignant_prevalence, fold.logit_sd
-        )
-        level = rules.decide(rules.Case(Answers(), modality, seen), asked, prior).level
-        decided.append(LEVELS.index(level))
-    return np.array(decided)
+class Local:
+    """The three services' cores in this process."""
+
+    def __init__(self, artifact: Artifact, settings: Settings) -> None:
+        threads, released = usable_cores(), vlm_choice.release(settings)
+        self.rules = fusing.Rules.of(settings)
+        self.classifier = Classifier(artifact, classifier_choice.make(settings, artifact, threads), threads)
+        self.verdicts = Verdicts(vlm_choice.engine(settings, released, threads), threads, released)
+
+    async def classify(self, image: bytes, deadline: Deadline, _: Trace, *, heatmap: bool) -> ClassifyResponse:
+        """As the classifier service."""
+        return await self.classifier.classify(image, deadline, with_heatmap=heatmap)
+
+    async def judge(self, image: bytes, deadline: Deadline, _: Trace) -> VerdictResponse:
+        """As the vlm service."""
+        return await self.verdicts.judge(image, deadline)
+
+    async def fuse(self, request: FuseRequest, *_: object) -> FuseResponse:
+        """As the fusion service without a hosted model."""
+        return fusing.respond(fusing.decide(request, self.rules), None, FusionInfo(engine="rules"))
 
 
-def main() -> None:
-    """Print a table with 95 % intervals by lesion or patient."""
-    data, artifact = Path(os.environ["MELALOG_DATA_DIR"]), Artifact.load(RELEASED)
-    learned = report.learned_groups(RELEASED, data)
-    print("| pictures | n | low | moderate | high |\n|---|---|---|---|---|")
+async def assess(local: Local, rows: Sequence[table.Row], modality: Modality) -> list[Assessment]:
+    """One assessment per row, without any answers."""
+    assessor, slots = Assessor(local, local.rules, DEADLINE_S), asyncio.Semaphore(AT_ONCE)
+
+    async def one(row: table.Row) -> Assessment:
+        async with slots:
+            answer = await assessor.assess(Submission(row.path.read_bytes(), {}, modality), {}, heatmap=False)
+        if answer.degraded:
+            raise RuntimeError(f"{row.path.name}: {', '.join(answer.degraded)} did not answer")
+        progress.advance(task)
+        return answer
+
+    with Progress() as progress:
+        task = progress.add_task("assessing", total=len(rows))
+        return list(await asyncio.gather(*map(one, rows)))
+
+
+def kinds(rows: Sequence[table.Row]) -> dict[str, np.ndarray]:
+    """Which rows are of each kind that is told apart."""
+    label = np.array([row.label for row in rows])
+    malignant = np.isin(label, MALIGNANT)
+    return {"melanoma": label == MELANOMA, "any skin cancer": malignant, "benign": ~malignant}
+
+
+async def run(data: Path) -> None:
+    """Print a table with 95 % intervals by lesion or patient, and how often each floor raised a benign one."""
+    artifact = Artifact.load(RELEASED)
+    local, learned = Local(artifact, Settings()), report.learned_groups(RELEASED, data)
+    lines, raised = ["| pictures | n | low | moderate | high |", "|---|---|---|---|---|"], []
     for source, split, modality in SETS:
         rows = [row for row in evaluate.released_rows(data, source, split) if row.group not in learned]
-        found = levels(artifact, rows, modality)
-        label = np.array([row.label for row in rows])
-        kinds = {
-            "melanoma": label == MELANOMA,
-            "any skin cancer": np.isin(label, MALIGNANT),
-            "benign": ~np.isin(label, MALIGNANT),
-        }
-        for name, chosen in kinds.items():
+        answers = await assess(local, rows, modality)
+        found = np.array([LEVELS.index(answer.risk.level) for answer in answers])
+        for name, chosen in kinds(rows).items():
             groups = [row.group for row, mine in zip(rows, chosen, strict=True) if mine]
             shares = [metrics.share(found[chosen] == level, groups) for level in range(len(LEVELS))]
             cells = [f"{value:.1%} ({low:.1%} to {high:.1%})" for value, (low, high) in shares]
-            print(f"| {source} {split}, {modality}, {name} | {chosen.sum()} | {' | '.join(cells)} |")
+            lines.append(f"| {source} {split}, {modality}, {name} | {chosen.sum()} | {' | '.join(cells)} |")
+        benign = kinds(rows)["benign"]
+        names = Counter(
+            name for answer, mine in zip(answers, benign, strict=True) if mine for name in answer.risk.raised_by
+        )
+        told = ", ".join(f"{name} {count / benign.sum():.1%}" for name, count in names.most_common())
+        raised.append(f"{source} {split}, benign pictures that a floor raised: {told or 'none'}")
+    print("\n".join([*lines, "", *raised]))
 
 
 if __name__ == "__main__":
-    main()
+    asyncio.run(run(Path(os.environ["MELALOG_DATA_DIR"])))

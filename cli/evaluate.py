@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from cli import problems
+
 
 class EndpointName(StrEnum):
     """What counts as positive."""
@@ -27,16 +29,12 @@ def command(
     views: Annotated[bool, typer.Option(help="Also measure eight turns and mirrors; takes 8 times as long.")] = True,
 ) -> None:
     """Measure an artifact: figures with intervals, curves, thresholds, subgroups, worst errors."""
-    try:
+    with problems.told():
         from models.classifier import table as tables
-        from models.classifier.artifact import Artifact, ArtifactError
+        from models.classifier.artifact import Artifact
         from models.classifier.evaluate import released_rows
         from models.classifier.reporting import evaluation
-    except ImportError as error:
-        raise typer.BadParameter(
-            f"{error.name} is not installed here: run this from the environment `make .venv/installed` makes"
-        ) from None
-    try:
+
         if table is not None and source is None:
             rows = [row for row in tables.read_csv(table) if split in (None, row.split)]
             name = f"{table.stem} {split or ''}".strip()
@@ -48,8 +46,6 @@ def command(
             Artifact.load(artifact), rows, name, endpoint and endpoint.value, file, turn=views, run=run
         )
         told = evaluation.write(order, out)
-    except (ArtifactError, OSError, ValueError) as error:
-        raise typer.BadParameter(str(error)) from None
     for figure, measured in told["figures"].items():
         low, high = measured["interval"]
         typer.echo(f"  {figure:60} {measured['value']:.3f} ({low:.3f} to {high:.3f})  n = {measured['n']}")

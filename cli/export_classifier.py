@@ -1,7 +1,10 @@
 """`melalog export classifier|int8|fp16|triton`: a trained classifier as an artifact, and its further forms."""
 
+import json
 import os
 import sys
+from collections.abc import Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from shutil import copyfile
@@ -10,11 +13,13 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from cli import problems
+
 ARTIFACT = Annotated[Path, typer.Argument(help="Folder of the artifact, as `melalog train classifier` writes it.")]
 DATA = Annotated[Path, typer.Option(envvar="MELALOG_DATA_DIR", help="The pictures it was trained on.", exists=True)]
 PLAN = Annotated[str, typer.Option(help="The plan it was trained by; default: the one in its manifest.")]
-RANGES = 200
-"""Training pictures that show the ranges of the activations."""
+RANGES, SHOWN = 200, 100
+"""Training pictures that show the ranges of the activations; that bfloat16 is tried on."""
 
 
 def classifier(
@@ -29,28 +34,40 @@ def classifier(
     name: Annotated[str, typer.Option(help="The artifact's name; default: its networks.")] = "",
     note: Annotated[str, typer.Option(help="How it was trained, for the card.")] = "",
     views: Annotated[int, typer.Option(help="Turns and mirrors averaged inside the graph: 1, 2, 4 or 8.")] = 1,
+    out_of_fold: Annotated[
+        Path | None,
+        typer.Option(help="Calibrate on this out_of_fold.csv of `melalog cross-validate`: for its fold-* and refit."),
+    ] = None,
+    trust_plan: Annotated[
+        bool, typer.Option("--trust-plan", help="Believe --config for runs that do not say what they learned from.")
+    ] = False,
 ) -> None:
     """Calibrate, gate, export and measure finished runs as one artifact; `melalog release` then puts it in place."""
-    try:
+    with problems.told():
         from export import candidate, ensemble
         from models.classifier import report, train
         from models.classifier.config import TrainConfig
-    except ImportError as error:
-        raise _missing(error) from None
-    os.environ["MELALOG_DATA_DIR"] = str(data)  # plans may name files in it
-    try:
+
+        os.environ["MELALOG_DATA_DIR"] = str(data)  # plans may name files in it
         settings = TrainConfig.load(config)
-        report.check_data(data)
+        report.check_data(settings, data)
         folds = train.make_folds(settings, data)
         loaded = ensemble.load(runs)
-    except (FileNotFoundError, ValueError) as error:
-        raise typer.BadParameter(str(error)) from None
-    plan = candidate.Plan(loaded, settings, folds, version, name or "+".join(loaded.backbones), note, views)
-    figures = candidate.write(plan, out, data, command=" ".join(["melalog", *sys.argv[1:]]))
-    typer.echo(f"written to {out}")
+        ensemble.check(loaded, settings, [] if out_of_fold else folds.calibration, trust_plan=trust_plan)
+        called = name or "+".join(loaded.backbones)
+        plan = candidate.Plan(loaded, settings, folds, version, called, note, views, out_of_fold)
+        figures = candidate.write(plan, out, data, command=" ".join(["melalog", *sys.argv[1:]]))
+    tell(out, figures)
+
+
+def tell(out: Path, figures: dict[str, dict[str, Any]]) -> None:
+    """Say what was written, and what it is."""
+    typer.echo(f"candidate written to {out}: `melalog release {out}` compares it with the released model")
     for figure, told in figures.items():
         low, high = told["interval"]
         typer.echo(f"  {figure:48} {told['value']:.3f} ({low:.3f} to {high:.3f})  {told['data']}, n = {told['n']}")
+    for sentence in json.loads((out / "manifest.json").read_text()).get("not_measured", []):
+        typer.echo(f"  not measured: {sentence}")
 
 
 def int8(
@@ -77,6 +94,43 @@ def int8(
         _keep(variants, loaded, tried, "int8", judged, default=default)
 
 
+def bf16(artifact: ARTIFACT, data: DATA, config: PLAN = "") -> None:
+    """Find out what of the network must stay in float32 for OpenVINO to serve the rest in bfloat16, and measure that.
+
+    Kept in the manifest only if it loses at most 0.005 AUC on held-out pictures; without it, float32 is served.
+    """
+    variants, loaded, folds = _loaded(artifact, data, config)
+    from export import bf16 as halving
+    from models.classifier import evaluate
+    from services.classifier.engine import open_vino
+    from services.common.cores import usable_cores
+
+    if not open_vino.has_bf16():
+        raise typer.BadParameter("this processor does not compute in bfloat16: measure where it will be served")
+
+    def compiled(before: Sequence[str]) -> halving.Run:
+        engine = open_vino.OpenVinoEngine(artifact / "model.onnx", usable_cores(), "bf16", before)
+        return lambda cache: [one for start in range(0, len(cache), 8) for one in engine.run(cache[start : start + 8])]
+
+    shown = evaluate.prepared(loaded, folds.train[:: max(1, len(folds.train) // SHOWN)])
+    try:
+        before = halving.search(artifact / "model.onnx", shown, compiled)
+    except ValueError as error:
+        typer.echo(f"not kept: {error}")
+        raise typer.Exit(1) from None
+    judged = halving.judge(loaded, compiled(before), folds.calibration)
+    change = "{:+.4f} ({:+.4f} to {:+.4f})".format(judged.auc_change, *judged.interval)
+    typer.echo(f"in float32: what leads to {', '.join(before) or 'nothing'}; melanoma AUC {change}")
+    typer.echo(f"p changes by at most {judged.largest_change:.4f} on {judged.n} held-out pictures")
+    if not judged.worth_serving:
+        typer.echo("not kept: it must lose at most 0.005 AUC")
+        raise typer.Exit(1)
+    variants.note(
+        loaded, "bf16", {"float32_before": before, "data": loaded.manifest.calibration.data, **asdict(judged)}
+    )
+    typer.echo(f"noted in {artifact / 'manifest.json'}: `auto` serves bfloat16 where the processor has it")
+
+
 def fp16(artifact: ARTIFACT, data: DATA, config: PLAN = "") -> None:
     """Half precision for a GPU: MELALOG_CLASSIFIER_ENGINE=cuda or tensorrt serves it where the artifact has it."""
     variants, loaded, folds = _loaded(artifact, data, config)
@@ -84,7 +138,8 @@ def fp16(artifact: ARTIFACT, data: DATA, config: PLAN = "") -> None:
 
     with TemporaryDirectory() as folder:
         tried = Path(folder) / halving.FILE
-        halving.write(artifact / "model.onnx", tried)
+        sensitive = loaded.manifest.bf16.float32_before if loaded.manifest.bf16 else ()
+        halving.write(artifact / "model.onnx", tried, sensitive)
         judged = variants.judge(loaded, tried, folds.calibration)
         typer.echo(f"{judged} (on this CPU, where it need not be fast)")
         if not (judged.accurate and judged.same):

@@ -10,6 +10,7 @@ from cli import (
     doctor,
     engine,
     evaluate,
+    explain,
     export,
     export_classifier,
     export_fsdp,
@@ -29,6 +30,7 @@ app = typer.Typer(
 )
 app.command(name="serve")(serve.command)
 app.command(name="assess")(assess.command)
+app.command(name="explain")(explain.command)
 app.command(name="doctor")(doctor.command)
 app.command(name="bentos")(bentos.command)
 app.command(name="engine")(engine.command)
@@ -54,6 +56,7 @@ exporting = typer.Typer(no_args_is_help=True, help="From a trained model to some
 exporting.command(name="vlm")(export.vlm)
 exporting.command(name="fsdp")(export_fsdp.fsdp)
 exporting.command(name="classifier")(export_classifier.classifier)
+exporting.command(name="bf16")(export_classifier.bf16)
 exporting.command(name="int8")(export_classifier.int8)
 exporting.command(name="fp16")(export_classifier.fp16)
 exporting.command(name="triton")(export_classifier.triton)

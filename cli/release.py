@@ -1,9 +1,12 @@
 """`melalog release`: a candidate takes the released model's place, if the gate lets it."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from cli import problems
 
 RELEASED = Path(__file__).parents[1] / "models" / "released" / "classifier"
 
@@ -23,25 +26,21 @@ def command(
     The comparison uses held-out predictions and ISIC 2017 test. HAM10000 test takes no part: it is in the card, and
     only reported.
     """
-    try:
+    os.environ["MELALOG_DATA_DIR"] = str(data)  # plans may name files in it
+    with problems.told():
         from export import release
-        from models.classifier.artifact import Artifact, ArtifactError
-    except ImportError as error:
-        raise typer.BadParameter(
-            f"{error.name} is not installed here: run this from the environment `make .venv/installed` makes"
-        ) from None
-    try:
+        from models.classifier.artifact import Artifact
+
         checks = []
         for check in release.gate(Artifact.load(candidate), Artifact.load(released), data):
             checks.append(check)
-            typer.echo(f"{'passed ' if check.passed else 'REFUSED'}  {check.name:32} {check.detail}")
-    except (ArtifactError, FileNotFoundError, ValueError) as error:
-        raise typer.BadParameter(str(error)) from None
+            typer.echo(f"{check.verdict:7}  {check.name:32} {check.detail}")
     if not all(check.passed for check in checks):
         typer.echo("not released: nothing was changed")
         raise typer.Exit(1)
     if dry_run:
         typer.echo("the gate is open; --dry-run: nothing was changed")
         return
-    release.install(candidate, released)
+    with problems.told():
+        release.install(candidate, released)
     typer.echo(f"released to {released}")

@@ -1,10 +1,14 @@
-"""`melalog train`: from the data folder to a released artifact."""
+"""`melalog train`: from the data folder to a candidate for release."""
 
 import os
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from cli import plans, problems
+from cli.export_classifier import tell
 
 
 def classifier(
@@ -13,59 +17,42 @@ def classifier(
         Path,
         typer.Option(envvar="MELALOG_DATA_DIR", help="Folder with ham10000/, isic2017/, pad_ufes_20/.", exists=True),
     ],
-    config: Annotated[
-        str, typer.Option(help="A plan: a YAML file, or the name of one in models/classifier/configs.")
-    ] = "released",
-    change: Annotated[
-        list[str] | None, typer.Option("--set", help="key=value instead of the plan's: optimiser.lr=1e-3. Repeatable.")
-    ] = None,
+    config: plans.NAME = "released",
+    change: plans.CHANGES = None,
     only_train: Annotated[bool, typer.Option("--only-train", help="Stop at OUT/network.safetensors.")] = False,
     find_batch_size: Annotated[
         bool, typer.Option("--find-batch-size", help="Train with the largest batch that fits into memory.")
     ] = False,
-    release: Annotated[Path | None, typer.Option(help="Where to write the artifact; default OUT/artifact.")] = None,
+    release: Annotated[Path | None, typer.Option(help="Where to write the candidate; default OUT/artifact.")] = None,
     version: Annotated[str, typer.Option(help="The artifact's version.")] = "0.1.0",
 ) -> None:
     """Train, calibrate, export and measure a lesion classifier: on one device, or on many under `torchrun`."""
-    try:
-        from export import classifier as exporting
+    with problems.told():
+        from export import candidate, ensemble
         from models.classifier import report, train
         from models.classifier.config import TrainConfig
         from models.classifier.train import devices, folds, start
-        from models.classifier.train.errors import TrainingError
-    except ImportError as error:
-        raise typer.BadParameter(
-            f"{error.name} is not installed here: run this from the environment `make .venv/installed` makes"
-        ) from None
-    os.environ["MELALOG_DATA_DIR"] = str(data)  # plans may name files in it
-    try:
-        settings = TrainConfig.load(config, change or ())
-        if not only_train:
-            report.check_data(data)
-        parts = train.make_folds(settings, data)
-        trainer = start.trainer(settings, parts, out, find_batch_size=find_batch_size)
-        if trainer.place.main:
-            _say_what_is_learned(trainer.config, parts, folds.absent(parts.train))
-        network = trainer.run(lambda *_: _tell(trainer.history[-1]))
-    # a missing table or file; a wrong key, which pydantic names; a broken picture; a full disk; a rate too high
-    except (FileNotFoundError, ValueError, TrainingError, FloatingPointError) as error:
-        raise typer.BadParameter(str(error)) from None
-    finally:
-        devices.stop()
-    if not trainer.place.main or only_train:
-        return
-    figures: dict[str, dict[str, Any]] = {}
 
-    def measure(folder: Path) -> None:
-        figures.update(report.measure_release(folder, data))
-        exporting.add_metrics(folder, figures)
-        report.write_card(folder)
-
-    folder = exporting.write(release or out / "artifact", network.cpu(), trainer.config, parts, version, measure)
-    typer.echo(f"released to {folder}")
-    for name, figure in figures.items():
-        low, high = figure["interval"]
-        typer.echo(f"  {name:48} {figure['value']:.3f} ({low:.3f} to {high:.3f})  {figure['data']}, n = {figure['n']}")
+        os.environ["MELALOG_DATA_DIR"] = str(data)  # plans may name files in it
+        try:
+            settings = TrainConfig.load(config, change or ())
+            if not only_train:
+                report.check_data(settings, data)
+            parts = train.make_folds(settings, data)
+            trainer = start.trainer(settings, parts, out, find_batch_size=find_batch_size)
+            if trainer.place.main:
+                _say_what_is_learned(trainer.config, parts, folds.absent(parts.train))
+            trainer.run(lambda *_: _tell(trainer.history[-1]))
+        finally:
+            devices.stop()
+        if not trainer.place.main or only_train:
+            return
+        loaded = ensemble.load([out])
+        ensemble.check(loaded, trainer.config, parts.calibration)
+        plan = candidate.Plan(loaded, trainer.config, parts, version, loaded.backbones[0])
+        artifact = release or out / "artifact"
+        figures = candidate.write(plan, artifact, data, command=" ".join(["melalog", *sys.argv[1:]]))
+    tell(artifact, figures)
 
 
 def _say_what_is_learned(config: Any, parts: Any, absent: list[str]) -> None:

@@ -1,6 +1,7 @@
 """Finished runs to a candidate for release: calibrated, gated, measured, with its held-out scores and its card."""
 
 import json
+import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,17 +10,22 @@ from typing import Any
 import numpy as np
 
 from export import classifier as exporting
-from export import gate
+from export import gate, held_out
 from export.ensemble import Loaded
-from models.classifier import out_of_fold, pictures, report, table, train
+from models.classifier import card, out_of_fold, pictures, report, table, train
+from models.classifier.artifact import sha256
 from models.classifier.config import TrainConfig
+from models.classifier.train import folds as rows_of
 
 ROOT = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What becomes an artifact. `config` is the plan whose folds all its networks share."""
+    """What becomes an artifact. `config` is the plan whose folds all its networks share.
+
+    predictions: the out-of-fold csv it is calibrated on, for networks that have learned the calibration fold.
+    """
 
     loaded: Loaded
     config: TrainConfig
@@ -28,18 +34,22 @@ class Plan:
     name: str
     note: str = ""
     views: int = 1
+    predictions: Path | None = None
 
 
 def write(plan: Plan, folder: Path, data: Path, command: str) -> dict[str, dict[str, Any]]:
     """Write the artifact; returns the figures of its card. Test pictures are read here, once, after all is fixed."""
     figures: dict[str, dict[str, Any]] = {}
+    learned = table.digest(rows_of.rows(plan.config, data) if plan.predictions else plan.folds.train)
 
     def finish(unfinished: Path) -> None:
-        _describe(plan, unfinished)
-        _keep_held_out(plan, unfinished)
-        figures.update(report.measure_release(unfinished, data))
+        _describe(plan, unfinished, _keep_held_out(plan, unfinished))
+        _update(unfinished, {"training_data_sha256": learned})
+        measured = report.measure_release(unfinished, data)
+        figures.update(measured.figures)
         exporting.add_metrics(unfinished, figures)
-        report.write_card(unfinished)
+        _update(unfinished, {"subgroups": measured.subgroups, "not_measured": measured.skipped})
+        card.write(unfinished)
 
     exporting.write(
         folder,
@@ -54,29 +64,80 @@ def write(plan: Plan, folder: Path, data: Path, command: str) -> dict[str, dict[
             "config": plan.config.model_dump(mode="json"),
             "command": command,
             "commit": commit(),
-            "data": table.digest(plan.folds.train),
+            "data": learned,
             "network_sha256": plan.loaded.sha256,
             "out_of_fold": out_of_fold.FILE,
+            "cross_validated": plan.predictions is not None,
         },
+        calibrated=_from_predictions(plan) if plan.predictions else None,
     )
     return figures
 
 
-def _describe(plan: Plan, folder: Path) -> None:
+def _from_predictions(plan: Plan) -> exporting.Calibrated:
+    """Calibration on out-of-fold predictions of the plan's calibration source, where the diagnosis is known.
+
+    How far turning moves the logit is the exported network's own, on pictures of the calibration fold.
+    """
+    if plan.predictions is None:
+        raise ValueError("there are no out-of-fold predictions")
+    if plan.views != 1:
+        raise ValueError(f"out-of-fold predictions are of one view: they cannot calibrate {plan.views} views")
+    kept, source = out_of_fold.read(plan.predictions), plan.config.calibration_source
+    number = len(set(kept.folds.tolist()))
+    if number == 1:
+        raise ValueError(f"{plan.predictions} has one fold alone: `melalog cross-validate` writes one of several")
+    known = [i for i, row in enumerate(kept.rows) if len(row.classes) == 1 and source in (None, row.source)]
+    kinds = {kept.rows[i].melanoma for i in known}
+    if kinds != {True, False}:
+        raise ValueError(f"{plan.predictions} lacks pictures with or without melanoma of {source or 'any source'}")
+    rows = [kept.rows[i] for i in known]
+    some = [row for row in plan.folds.calibration if len(row.classes) == 1]
+    return exporting.from_scores(
+        kept.scores[known],
+        np.array([row.label for row in rows]),
+        [row.group for row in rows],
+        exporting.by_view(plan.loaded.network, some[:: max(1, len(some) // exporting.TURNED)], plan.config),
+        data=f"out-of-fold predictions of {number} folds by group, {source or 'all sources'} train",
+    )
+
+
+def _describe(plan: Plan, folder: Path, hashes: dict[str, str]) -> None:
+    manifest = json.loads((folder / "manifest.json").read_text())
+    told: dict[str, Any] = {
+        "name": plan.name,
+        "networks": list(plan.loaded.backbones),
+        "provenance": manifest["provenance"] | hashes,
+    }
+    _update(folder, told | ({"training_note": plan.note} if plan.note else {}))
+
+
+def _update(folder: Path, changes: dict[str, Any]) -> None:
     path = folder / "manifest.json"
-    manifest = json.loads(path.read_text())
-    manifest |= {"name": plan.name, "networks": list(plan.loaded.backbones)}
-    if plan.note:
-        manifest["training_note"] = plan.note
-    path.write_text(json.dumps(manifest, indent=2) + "\n")
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes, indent=2) + "\n")
 
 
-def _keep_held_out(plan: Plan, folder: Path) -> None:
-    """Uncalibrated scores of the calibration fold, which no network of the plan has learned from."""
-    rows, config = plan.folds.calibration, plan.config
+def _keep_held_out(plan: Plan, folder: Path) -> dict[str, str]:
+    """Keep uncalibrated scores of pictures that no network has learned from; returns the hashes for the provenance.
+
+    They are the network's own of the calibration fold, or out-of-fold predictions; then some of the network's own,
+    of pictures it may know, stand beside them: they show which calibration is in the file.
+    """
+    rows = plan.folds.calibration
+    kept = folder / out_of_fold.FILE
+    if plan.predictions is None:
+        _score(plan, rows, kept)
+        return {"out_of_fold_sha256": sha256(kept)}
+    shutil.copyfile(plan.predictions, kept)
+    _score(plan, rows[:: max(1, len(rows) // held_out.SAMPLE)], folder / held_out.SERVED)
+    return {"out_of_fold_sha256": sha256(kept), "served_scores_sha256": sha256(folder / held_out.SERVED)}
+
+
+def _score(plan: Plan, rows: list[table.Row], path: Path) -> None:
+    config = plan.config
     cache = pictures.load(rows, config.input_size, config.geometry, config.resample)
-    scores = train.raw_scores(plan.loaded.network, cache)
-    out_of_fold.write(folder / out_of_fold.FILE, rows, np.zeros(len(rows), np.int64), scores)
+    scores = exporting.scores(plan.loaded.network, cache, plan.views)
+    out_of_fold.write(path, rows, np.zeros(len(rows), np.int64), scores)
 
 
 def commit() -> str:

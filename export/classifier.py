@@ -28,8 +28,10 @@ __all__ = [
     "HeatmapError",
     "ParityError",
     "add_metrics",
+    "by_view",
     "calibrate",
     "from_scores",
+    "scores",
     "write",
     "write_graph",
 ]
@@ -38,11 +40,14 @@ ALPHA = 0.1
 """Conformal sets may miss the diagnosis in this share of the pictures of each class."""
 CHECKED = 8
 """Real pictures on which the graph is compared with torch and its heat map with Grad-CAM."""
+OWN_LICENCE = "as the terms of the pictures in the table allow"
+TURNED = 500
+"""Pictures that show how far turning moves a network's logit, where it is not calibrated on its own scores."""
 
 
 @dataclass(frozen=True)
 class Calibrated:
-    """A calibration and what was measured on the fold it was fitted on."""
+    """A calibration and what was measured on the fold it was fitted on; `data` names it, if it is not the plan's."""
 
     calibration: Calibration
     prevalence: float
@@ -51,6 +56,7 @@ class Calibrated:
     thresholds: dict[str, dict[str, float]]
     conformal: dict[str, Any]
     n: int
+    data: str = ""
 
 
 def calibrate(
@@ -58,17 +64,33 @@ def calibrate(
 ) -> Calibrated:
     """Fit the calibration on held-out rows, and measure how far turning a picture moves its logit."""
     known = [row for row in rows if len(row.classes) == 1]
-    cache = pictures.load(known, config.input_size, config.geometry, config.resample)
-    by_view = [train.raw_scores(network, _turned(cache, *view)) for view in VIEWS[8]]
-    seen = [by_view[VIEWS[8].index(view)] for view in VIEWS[views]]
+    turned = by_view(network, known, config)
+    seen = [turned[VIEWS[8].index(view)] for view in VIEWS[views]]
     labels, groups = np.array([row.label for row in known]), [row.group for row in known]
-    return from_scores(np.mean(seen, axis=0), labels, groups, by_view, method)
+    return from_scores(np.mean(seen, axis=0), labels, groups, turned, method)
+
+
+def by_view(network: nn.Module, rows: Sequence[table.Row], config: TrainConfig) -> list[Array]:
+    """Uncalibrated scores [N, C] of each of the eight turns and mirrors."""
+    cache = pictures.load(rows, config.input_size, config.geometry, config.resample)
+    return [train.raw_scores(network, _turned(cache, *view)) for view in VIEWS[8]]
+
+
+def scores(network: nn.Module, cache: NDArray[np.uint8], views: int) -> Array:
+    """Uncalibrated scores [N, C], averaged over the views as the graph does it. cache: uint8 [N, S, S, 3]."""
+    mean: Array = np.mean([train.raw_scores(network, _turned(cache, *view)) for view in VIEWS[views]], axis=0)
+    return mean
 
 
 def from_scores(
-    raw: Array, labels: NDArray[np.int64], groups: Sequence[str], by_view: Sequence[Array], method: Method = "bcts"
+    raw: Array,
+    labels: NDArray[np.int64],
+    groups: Sequence[str],
+    turned: Sequence[Array],
+    method: Method = "bcts",
+    data: str = "",
 ) -> Calibrated:
-    """From uncalibrated held-out (or out-of-fold) scores [N, C]; `by_view`: those of single turns and mirrors.
+    """From uncalibrated held-out (or out-of-fold) scores [N, C]; `turned`: those of single turns and mirrors.
 
     Their deviation stays that of one view, however many the graph averages: it stands for what is not known.
     """
@@ -77,7 +99,7 @@ def from_scores(
     measured = conformal.measure(p, labels, groups, ALPHA)
     truth = {"": labels == MELANOMA, "malignant_": np.isin(labels, MALIGNANT)}
     found = {"": p[:, MELANOMA], "malignant_": p[:, list(MALIGNANT)].sum(1)}
-    logits = [melanoma_logit(fitted.apply(scores)) for scores in by_view]
+    logits = [melanoma_logit(fitted.apply(one)) for one in turned]
     return Calibrated(
         calibration=fitted,
         prevalence=float(truth[""].mean()),
@@ -92,6 +114,7 @@ def from_scores(
             "set_size": measured.set_size,
         },
         n=len(labels),
+        data=data,
     )
 
 
@@ -147,21 +170,24 @@ def write(
     unfinished = folder.with_name(folder.name + ".unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
-    calibrated = calibrated or calibrate(network, folds.calibration, config, views)
-    gate = gates.make(network, views, config, gate_rows) if gate_rows else None
-    some = folds.calibration[:: max(1, len(folds.calibration) // CHECKED)][:CHECKED]
-    checked = pictures.load(some, config.input_size, config.geometry, config.resample)
-    model = unfinished / MODEL_FILE
-    write_graph(
-        network, calibrated.calibration, config.input_size, model, gate.module if gate else None, views, checked
-    )
-    manifest = _manifest(model, calibrated, config, folds, version)
-    manifest |= {"views": views, **(gate.manifest if gate else {}), "provenance": provenance}
-    (unfinished / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
-    finish(unfinished)
-    shutil.rmtree(folder, ignore_errors=True)
-    unfinished.rename(folder)
-    return folder
+    try:
+        calibrated = calibrated or calibrate(network, folds.calibration, config, views)
+        gate = gates.make(network, views, config, gate_rows) if gate_rows else None
+        some = folds.calibration[:: max(1, len(folds.calibration) // CHECKED)][:CHECKED]
+        checked = pictures.load(some, config.input_size, config.geometry, config.resample)
+        model = unfinished / MODEL_FILE
+        write_graph(
+            network, calibrated.calibration, config.input_size, model, gate.module if gate else None, views, checked
+        )
+        manifest = _manifest(model, calibrated, config, folds, version)
+        manifest |= {"views": views, **(gate.manifest if gate else {}), "provenance": provenance}
+        (unfinished / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
+        finish(unfinished)
+        shutil.rmtree(folder, ignore_errors=True)
+        unfinished.rename(folder)
+        return folder
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)  # where it failed in the middle; else it has been renamed
 
 
 def _manifest(model: Path, fold: Calibrated, config: TrainConfig, folds: train.Folds, version: str) -> dict[str, Any]:
@@ -172,7 +198,8 @@ def _manifest(model: Path, fold: Calibrated, config: TrainConfig, folds: train.F
         "input": {"size": config.input_size, "geometry": config.geometry, "resample": config.resample},
         "classes": CLASSES,
         "calibration": {
-            "data": f"{config.calibration_source} train, fold 0 of {config.calibration_folds} by group",
+            "data": fold.data
+            or f"{config.calibration_source or 'all sources'} train, fold 0 of {config.calibration_folds} by group",
             "n": fold.n,
             "prevalence": fold.prevalence,
             "malignant_prevalence": fold.malignant_prevalence,
@@ -185,7 +212,7 @@ def _manifest(model: Path, fold: Calibrated, config: TrainConfig, folds: train.F
         "training": config.model_dump(mode="json"),
         "training_note": "Trained in one run with the configuration in manifest.json.",
         "training_data_sha256": table.digest(folds.train),
-        "licence": "CC-BY-NC-4.0 (from the training data)",
+        "licence": OWN_LICENCE if config.table else "CC-BY-NC-4.0 (from the training data)",
     }
 
 

@@ -3,7 +3,6 @@
 HAM10000 test takes no part in it: it is measured once, after the gate, and only reported.
 """
 
-import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -11,11 +10,12 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
 
+from export import held_out
+from export.check import Check
 from models.classifier import evaluate, metrics, out_of_fold, subgroups, table
-from models.classifier.artifact import MODEL_FILE, Artifact, ArtifactError, sha256
-from models.classifier.calibration import Calibration, melanoma_logit
+from models.classifier.artifact import MODEL_FILE, Artifact, ArtifactError
+from models.classifier.calibration import melanoma_logit
 from models.classifier.labels import MALIGNANT, MELANOMA
 from models.classifier.network import Served
 from models.classifier.out_of_fold import OutOfFold
@@ -24,16 +24,6 @@ MARGIN = 0.01
 """AUC a candidate may lose: a judgement, small against the width of the intervals."""
 SUBGROUP_MARGIN = 0.03
 """The same in its worst subgroup, where the intervals are wider."""
-MAX_ECE = 0.05
-
-
-@dataclass(frozen=True)
-class Check:
-    """One thing the gate looked at, and what it saw."""
-
-    name: str
-    passed: bool
-    detail: str
 
 
 @dataclass(frozen=True)
@@ -68,9 +58,10 @@ def gate(candidate: Artifact, released: Artifact, data: Path) -> Iterator[Check]
     """
     yield _contract(candidate)
     yield _provenance(candidate)
-    held_out = out_of_fold.read(candidate.folder / out_of_fold.FILE)
-    yield _calibrated(candidate, held_out)
-    for compared in (_held_out(held_out, released, data), _isic(candidate, released, data)):
+    scores = out_of_fold.read(candidate.folder / out_of_fold.FILE)
+    yield from held_out.reproduced(candidate, data)
+    yield from held_out.calibrated(candidate, data)
+    for compared in (_held_out(scores, candidate, released, data), _isic(candidate, released, data)):
         yield no_worse(compared)
         yield no_worse_in_worst_subgroup(compared)
 
@@ -103,33 +94,28 @@ def _provenance(artifact: Artifact) -> Check:
     missing = [name for name in ("config", "command", "commit", "data") if not getattr(told, name, None)]
     if missing:
         return Check("provenance", passed=False, detail=f"the manifest's provenance lacks {', '.join(missing)}")
-    return Check("provenance", passed=True, detail=f"commit {getattr(told, 'commit', '')}")
+    commit = str(getattr(told, "commit", ""))
+    if "dirty" in commit:
+        return Check(
+            "provenance", passed=True, detail=f"commit {commit}: the code had changes in no commit", warns=True
+        )
+    return Check("provenance", passed=True, detail=f"commit {commit}")
 
 
-def _calibrated(artifact: Artifact, held_out: OutOfFold) -> Check:
-    """ECE of the manifest's calibration on pictures that the training did not see."""
-    fitted = json.loads((artifact.folder / "manifest.json").read_text())["calibration"]
-    p = expit(melanoma_logit(Calibration(fitted["temperature"], tuple(fitted["bias"])).apply(held_out.scores)))
-    known = np.array([row.melanoma is not None for row in held_out.rows])
-    truth = np.array([bool(row.melanoma) for row in held_out.rows], np.float64)
-    ece = metrics.expected_calibration_error(truth[known], p[known])
-    return Check("calibration", ece <= MAX_ECE, f"ECE {ece:.3f} on {known.sum()} held-out pictures, at most {MAX_ECE}")
-
-
-def _held_out(new: OutOfFold, released: Artifact, data: Path) -> Compared:
+def _held_out(new: OutOfFold, candidate: Artifact, released: Artifact, data: Path) -> Compared:
     """Out-of-fold predictions of both, on the pictures that neither learned from."""
-    old = out_of_fold.read(released.folder / out_of_fold.FILE)
+    old = held_out.read(released)
     place = {picture: i for i, picture in enumerate(old.pictures)}
     kept = [i for i, picture in enumerate(new.pictures) if picture in place and new.rows[i].melanoma is not None]
     if not kept:
         raise ArtifactError("candidate and released model held out no picture in common: nothing can be compared")
     theirs = [place[new.pictures[i]] for i in kept]
-    known = {sha256(row.path): row for source in {new.rows[i].source for i in kept} for row in table.read(data, source)}
+    known = held_out.pictures_of(new, kept, candidate, data)
     return Compared(
         "held out by both",
-        [known.get(new.pictures[i], new.rows[i]) for i in kept],  # the file keeps no age, sex or site
-        melanoma_logit(new.scores[kept]),
-        melanoma_logit(old.scores[theirs]),
+        [known.get(i, new.rows[i]) for i in kept],  # the file keeps no age, sex or site
+        melanoma_logit(held_out.stated(candidate).apply(new.scores[kept])),
+        melanoma_logit(held_out.stated(released).apply(old.scores[theirs])),
     )
 
 

@@ -54,6 +54,13 @@ def add(
     Artifact.load(folder)
 
 
+def note(artifact: Artifact, field: str, told: dict[str, Any]) -> None:
+    """Set one field of the manifest; the folder loads before and after."""
+    manifest = json.loads((artifact.folder / "manifest.json").read_text())
+    _replace(artifact.folder, manifest | {field: told})
+    Artifact.load(artifact.folder)
+
+
 def _replace(folder: Path, manifest: dict[str, Any]) -> None:
     unfinished = folder / "manifest.json.unfinished"
     try:

@@ -1,8 +1,8 @@
-"""What is known of the person, as log-odds: age and sex, and the eight risk factors.
+"""What is known of the person, as log-odds: age and sex, and the risk factors.
 
 Relative risks are given against the lowest-risk group, so each is divided by its population mean
 (EVIDENCE 3.6 rule 1); factors that overlap share a cluster and count once, by their maximum (rule 5);
-the sum is shrunk and capped, because a naive product of all eight is 951 times (rule 4).
+the sum is shrunk and capped, because a naive product of the first eight is 951 times (rule 4).
 """
 
 import json
@@ -78,9 +78,8 @@ def evaluate(answers: Answers, questionnaire: Questionnaire) -> PersonEvidence:
             continue
         ratio = 1.0
         if answer is not None:
-            mean = known.prevalence * known.relative_risk + 1 - known.prevalence
-            ratio = (known.relative_risk if answer == "yes" else 1.0) / mean
-            factors.append(Factor(question.id, answer, known.cluster, ratio, known.source))
+            ratio = known.relative_risks.get(answer, 1.0) / known.mean
+            factors.append(Factor(question.id, answer, known.cluster, ratio, question.source))
         clusters[known.cluster] = max(clusters.get(known.cluster, 0.0), ratio)
     person = SHRINK_FACTORS * sum(math.log(ratio) for ratio in clusters.values())
     capped = min(max(person, CAP_DOWN), CAP_UP)

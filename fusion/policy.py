@@ -1,35 +1,83 @@
 """From a probability to a level: thresholds first, then floors, which can only raise."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Literal
 
 Level = Literal["low", "moderate", "high"]
 LEVELS: tuple[Level, ...] = ("low", "moderate", "high")
+CHANGE_FROM_AGE = 40
+"""A definite change after 40 is shown to a doctor whatever else is known (EVIDENCE 3.6 rule 7)."""
+USEFUL_SPECIFICITY = 0.5
+"""A threshold that calls more than half of what is harmless suspicious would make every level moderate."""
 
-HIGH_MELANOMA, HIGH_MALIGNANT = 0.03, 0.10
-"""NICE refers urgently at a positive predictive value of 3 %."""
-MODERATE_MELANOMA, MODERATE_MALIGNANT = 0.01, 0.03
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Probabilities from which a level holds. NICE refers urgently at a positive predictive value of 3 %."""
+
+    high_melanoma: float = 0.03
+    high_malignant: float = 0.10
+    moderate_melanoma: float = 0.01
+    moderate_malignant: float = 0.03
 
 
-def by_probability(melanoma: float, malignant: float) -> Level:
+DEFAULT = Thresholds()
+
+FLOORS: dict[str, Level] = {
+    "rapid_growth": "high",
+    "melanoma_before_and_change": "high",
+    "prior_melanoma": "moderate",
+    "bleeding": "moderate",
+    "change": "moderate",
+    "classifier_threshold": "moderate",
+    "vlm_threshold": "moderate",
+    "other_skin_cancer": "moderate",
+    "no_classifier": "moderate",
+    "poor_picture": "moderate",
+    "out_of_distribution": "moderate",
+}
+"""The least level that each finding allows, whatever the probability is."""
+
+
+def by_probability(melanoma: float, malignant: float, thresholds: Thresholds = DEFAULT) -> Level:
     """The level that the numbers alone give."""
-    if melanoma >= HIGH_MELANOMA or malignant >= HIGH_MALIGNANT:
+    if melanoma >= thresholds.high_melanoma or malignant >= thresholds.high_malignant:
         return "high"
-    if melanoma >= MODERATE_MELANOMA or malignant >= MODERATE_MALIGNANT:
+    if melanoma >= thresholds.moderate_melanoma or malignant >= thresholds.moderate_malignant:
         return "moderate"
     return "low"
 
 
-def raise_to_floors(
-    level: Level, *, prior_melanoma: bool, classifier_ok: bool, picture_poor: bool, out_of_distribution: bool
-) -> tuple[Level, tuple[str, ...]]:
-    """Apply the floors. Returns the level and the names of the floors that raised it."""
-    floors = {
-        "prior_melanoma": prior_melanoma,
-        "no_classifier": not classifier_ok,
-        "poor_picture": picture_poor,
-        "out_of_distribution": out_of_distribution,
-    }
-    if level != "low":
-        return level, ()
-    raised_by = tuple(name for name, applies in floors.items() if applies)
-    return ("moderate" if raised_by else "low"), raised_by
+def of_answers(factors: Mapping[str, str], age: int | None) -> set[str]:
+    """The floors that the answers call for. An unknown age does not spare a changed spot its floor."""
+    yes = {name for name, answer in factors.items() if answer == "yes"}
+    changed = bool(yes & {"change", "new_mole", "rapid_growth"})
+    found = yes & {"rapid_growth", "prior_melanoma", "bleeding"}
+    if "change" in yes and (age is None or age >= CHANGE_FROM_AGE):
+        found.add("change")
+    if "prior_melanoma" in yes and changed:
+        found.add("melanoma_before_and_change")
+    return found
+
+
+def above(p: float | None, threshold: float | None, specificity: float | None) -> bool:
+    """Whether a model calls the spot suspicious at its 95 %-sensitivity threshold, and that says something."""
+    if p is None or threshold is None or specificity is None:
+        return False
+    return specificity >= USEFUL_SPECIFICITY and p >= threshold
+
+
+def raise_to_floors(level: Level, floors: set[str]) -> tuple[Level, tuple[str, ...]]:
+    """Apply the floors. Returns the level and the names of the floors that raised it, in the order of FLOORS."""
+    raised_by = tuple(name for name in FLOORS if name in floors and _higher(FLOORS[name], level))
+    return max((level, *(FLOORS[name] for name in raised_by)), key=LEVELS.index), raised_by
+
+
+def step_up(level: Level) -> Level:
+    """One level higher; high stays."""
+    return LEVELS[min(LEVELS.index(level) + 1, len(LEVELS) - 1)]
+
+
+def _higher(one: Level, other: Level) -> bool:
+    return LEVELS.index(one) > LEVELS.index(other)

@@ -3,35 +3,64 @@
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 UNSURE = "unsure"
 
 
 class Evidence(BaseModel):
-    """What is known of a risk factor: relative risk against its absence, and how common it is."""
+    """A risk factor of the person: relative risk by answer against the other answers (1), and how common each is.
+
+    Factors of one `cluster` overlap and count once.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     cluster: str
-    relative_risk: float
-    prevalence: float
-    source: str
+    relative_risks: dict[str, float]
+    prevalences: dict[str, float]
+
+    @property
+    def mean(self) -> float:
+        """Of the relative risk over the population, which the prior is already about."""
+        return 1 + sum(share * (self.relative_risks[answer] - 1) for answer, share in self.prevalences.items())
+
+
+class Sign(BaseModel):
+    """What an answer about the spot itself is worth, as a likelihood ratio. None is below 1: no sign clears nothing."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    likelihood_ratios: dict[str, Annotated[float, Field(ge=1)]]
 
 
 class Question(BaseModel):
-    """One question. `integer` takes minimum and maximum, `choice` takes choices."""
+    """One question. `integer` takes minimum and maximum; `choice` takes choices, with labels for people to read."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     id: str
+    section: Literal["you", "spot"]
     type: Literal["integer", "choice"]
     text: str
     help: str
     choices: tuple[str, ...] = ()
+    labels: dict[str, str] = {}
     minimum: int | None = None
     maximum: int | None = None
+    source: str
     evidence: Evidence | None = None
+    sign: Sign | None = None
+
+    @model_validator(mode="after")
+    def _answers_exist(self) -> Self:
+        told = {*self.labels}
+        if self.evidence:
+            told |= {*self.evidence.relative_risks, *self.evidence.prevalences}
+        if self.sign:
+            told |= {*self.sign.likelihood_ratios}
+        if told - set(self.choices):
+            raise ValueError(f"{self.id} names an answer that is not among its choices")
+        return self
 
 
 class InvalidAnswers(ValueError):  # noqa: N818  (what it is, as elsewhere in the tree)
@@ -48,7 +77,7 @@ class Answers(BaseModel):
     model_config = ConfigDict(frozen=True)
     age: int | None = None
     sex: Literal["female", "male"] | None = None
-    factors: dict[str, Literal["yes", "no"]] = {}
+    factors: dict[str, str] = {}
 
 
 class Questionnaire(BaseModel):
@@ -78,6 +107,22 @@ class Questionnaire(BaseModel):
             raise InvalidAnswers(problems)
         age, sex = given.pop("age", None), given.pop("sex", None)
         return Answers(age=age, sex=sex, factors=given)
+
+    def to_fhir(self) -> dict[str, Any]:
+        """The questions as a FHIR R4B Questionnaire."""
+        items = []
+        for question in self.questions:
+            item: dict[str, Any] = {"linkId": question.id, "text": question.text, "type": question.type}
+            item["item"] = [{"linkId": f"{question.id}.help", "text": question.help, "type": "display"}]
+            if question.choices:
+                item["answerOption"] = [
+                    {"valueCoding": {"code": choice, "display": question.labels.get(choice, choice)}}
+                    for choice in question.choices
+                ]
+            items.append(item)
+        name, title = "MelalogQuestionnaire", "Melalog: questions about a person and a spot on the skin"
+        head = {"resourceType": "Questionnaire", "status": "active", "version": self.version, "name": name}
+        return head | {"title": title, "subjectType": ["Patient"], "item": items}
 
 
 def _check(question: Question, value: object) -> str | None:

@@ -1,10 +1,22 @@
 """Every sentence a person reads, in one place and in plain words. Never "all clear" (EVIDENCE 4)."""
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 
-from fusion.person import Factor
+from fusion.lesion import LesionEvidence
+from fusion.person import PersonEvidence
 from fusion.picture import PictureEvidence
 from fusion.policy import Level
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One reason: floor.<name>, picture.<what>, age_sex or answer.<question>, and its sentence."""
+
+    id: str
+    text: str
+
 
 DISCLAIMER = (
     "Melalog is research software, not a medical device. It does not diagnose and can miss a melanoma. "
@@ -19,8 +31,9 @@ HEADLINES: dict[Level, str] = {
 
 ADVICE: dict[Level, str] = {
     "low": (
-        "A picture cannot rule out melanoma. Look at the spot again every month, and see a doctor if it changes in "
-        "size, shape or colour, bleeds, or looks unlike your other moles."
+        "We looked for signs of melanoma and other skin cancer in the picture and in your answers, and found no strong "
+        "one. A picture cannot rule out melanoma. Look at the spot again every month, and see a doctor if it changes "
+        "in size, shape or colour, bleeds, itches for long, or looks unlike your other moles."
     ),
     "moderate": (
         "Have a doctor look at this spot within the next few weeks. Go sooner if it changes, grows or bleeds."
@@ -32,7 +45,14 @@ ADVICE: dict[Level, str] = {
 }
 
 RAISED_BY = {
+    "rapid_growth": "The spot grows quickly; a doctor should see it soon, whatever a picture shows.",
+    "melanoma_before_and_change": "You have had a melanoma before, and this spot is new or has changed.",
     "prior_melanoma": "You have had a melanoma before, so no spot is rated low.",
+    "bleeding": "The spot bleeds or crusts, so it is not rated low.",
+    "change": "The spot has changed, so it is not rated low.",
+    "classifier_threshold": "The picture model finds the spot suspicious enough not to rate it low.",
+    "vlm_threshold": "The second picture model finds the spot suspicious enough not to rate it low.",
+    "other_skin_cancer": "The picture has enough features of another skin cancer not to rate the spot low.",
     "no_classifier": "The picture could not be judged by the main model, so the spot is not rated low.",
     "poor_picture": "The picture is not good enough to rate the spot low; a sharper, better lit one may help.",
     "out_of_distribution": (
@@ -41,16 +61,36 @@ RAISED_BY = {
     ),
 }
 
-FACTORS = {
-    "prior_melanoma": "an earlier melanoma",
-    "prior_skin_cancer": "an earlier skin cancer",
-    "many_moles": "many moles",
-    "family_skin_cancer": "skin cancer in the family",
-    "fair_skin": "fair skin",
-    "sunburns": "bad sunburns",
-    "parkinsons": "Parkinson's disease",
-    "weak_immune_system": "a weakened immune system",
+PICTURE = {
+    "poor_picture": "The picture is of poor quality, so it is a weak witness.",
+    "out_of_distribution": "The picture is unlike those the model learned from, so it is not let to lower the risk.",
 }
+"""What is said of a picture whose floor was not needed."""
+
+FACTORS = {
+    "prior_melanoma": "An earlier melanoma raises the risk.",
+    "prior_skin_cancer": "An earlier skin cancer raises the risk.",
+    "many_moles": "Having many moles raises the risk a little.",
+    "trunk_moles": "Having many moles on chest and belly raises the risk a little.",
+    "atypical_moles": "Atypical moles raise the risk.",
+    "family_skin_cancer": "Skin cancer in the family raises the risk.",
+    "family_cancer": "Melanoma in the family raises the risk.",
+    "fair_skin": "Fair skin raises the risk.",
+    "skin_type": "Skin that burns easily raises the risk.",
+    "hair_colour": "Your natural hair colour goes with skin that is at more risk.",
+    "freckles": "Freckles go with skin that is at more risk.",
+    "sunburns": "Bad sunburns raise the risk.",
+    "sunbed_before_35": "Using a sunbed when young raises the risk.",
+    "parkinsons": "Parkinson's disease goes with a somewhat higher risk.",
+    "weak_immune_system": "A weakened immune system raises the risk.",
+    "change": "The spot has changed.",
+    "rapid_growth": "The spot grows quickly.",
+    "new_mole": "The spot is new.",
+    "bleeding": "The spot bleeds or crusts.",
+    "itch": "The spot itches, which says little by itself.",
+    "diameter": "The spot is 7 mm wide or more.",
+}
+"""Why an answer counts, when it raises the risk."""
 
 QUESTIONS: dict[Level, tuple[str, ...]] = {
     "low": ("How often should I have my skin checked?",),
@@ -73,36 +113,48 @@ NOTABLE = 0.1
 
 
 def reasons(
-    seen: PictureEvidence, age_sex: float, factors: Sequence[Factor], raised_by: Sequence[str], *, judged: bool
-) -> tuple[str, ...]:
-    """Why, floors first. `judged`: whether any model could judge the picture."""
-    told = [RAISED_BY[name] for name in raised_by]
-    told += _of_picture(seen) if judged else ["No calibrated model could judge the picture, so it does not count."]
-    if age_sex > NOTABLE:
-        told.append("Melanoma is more frequent than average at this age and sex.")
-    yes = [FACTORS[factor.id] for factor in factors if factor.answer == "yes" and factor.likelihood_ratio > 1]
-    if yes:
-        told.append(f"These answers raise the risk: {', '.join(yes)}.")
+    seen: PictureEvidence,
+    who: PersonEvidence,
+    spot: LesionEvidence,
+    raised_by: Sequence[str],
+    floors: AbstractSet[str],
+    *,
+    judged: bool,
+) -> tuple[Reason, ...]:
+    """Why, floors first: those that raised the level. `judged`: whether any model could judge the picture."""
+    told = [Reason(f"floor.{name}", RAISED_BY[name]) for name in raised_by]
+    told += [Reason(f"picture.{name}", text) for name, text in PICTURE.items() if name in floors - {*raised_by}]
+    unjudged = Reason("picture.unjudged", "No calibrated model could judge the picture, so it does not count.")
+    told += _of_picture(seen) if judged else [unjudged]
+    if who.age_sex > NOTABLE:
+        told.append(Reason("age_sex", "Melanoma is more frequent than average at this age and sex."))
+    told += [
+        Reason(f"answer.{factor.id}", FACTORS[factor.id])
+        for factor in (*spot.factors, *who.factors)
+        if factor.likelihood_ratio > 1 and factor.id not in raised_by
+    ]
     return tuple(told)
 
 
-def _of_picture(seen: PictureEvidence) -> list[str]:
+def _of_picture(seen: PictureEvidence) -> list[Reason]:
     told = []
     if seen.melanoma > NOTABLE:
-        told.append("The picture looks more like melanoma than the average spot.")
+        told.append(Reason("picture.melanoma", "The picture looks more like melanoma than the average spot."))
     elif seen.melanoma < -NOTABLE:
-        told.append("The picture looks less like melanoma than the average spot.")
+        told.append(Reason("picture.less_melanoma", "The picture looks less like melanoma than the average spot."))
     if seen.malignant > max(seen.melanoma, 0) + NOTABLE:
-        told.append("The picture has features of another skin cancer, such as basal cell carcinoma.")
+        other = "The picture has features of another skin cancer, such as basal cell carcinoma."
+        told.append(Reason("picture.other_skin_cancer", other))
     if seen.held_back and not told:
-        told.append("The picture shows no strong sign of melanoma; taken like this, it is not let to lower the risk.")
-    return told or ["The picture says little either way."]
+        held = "The picture shows no strong sign of melanoma; taken like this, it is not let to lower the risk."
+        told.append(Reason("picture.held_back", held))
+    return told or [Reason("picture.undecided", "The picture says little either way.")]
 
 
-def explanation(melanoma: float, interval: tuple[float, float], malignant: float, told: Sequence[str]) -> str:
+def explanation(melanoma: float, interval: tuple[float, float], malignant: float, told: Sequence[Reason]) -> str:
     """The explanation when no hosted model writes one."""
     low, high = (percent(bound) for bound in interval)
     return (
         f"Among people and spots like this, about {percent(melanoma)} are melanoma (likely between {low} and {high}), "
-        f"and about {percent(malignant)} are some skin cancer. " + " ".join(told)
+        f"and about {percent(malignant)} are some skin cancer. " + " ".join(reason.text for reason in told)
     )

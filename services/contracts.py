@@ -59,6 +59,8 @@ class ClassifyResponse(ClassifierFinding):
     malignant_prevalence: float | None = Field(None, gt=0, lt=1)
     threshold_95: float | None = None
     specificity_95: float | None = None
+    malignant_threshold_95: float | None = None
+    malignant_specificity_95: float | None = None
     ood_score: float | None = None
     embedding: tuple[float, ...] | None = None
 
@@ -151,6 +153,7 @@ class Risk(Message):
     reasons: tuple[str, ...] = ()
     questions_for_doctor: tuple[str, ...] = ()
     contributions: tuple[Contribution, ...]
+    language: str = Field("en", description="of `explanation` and of the hosted model's questions")
 
 
 class FusionInfo(Message):
@@ -159,6 +162,9 @@ class FusionInfo(Message):
     engine: Literal["llm", "rules"]
     model: str | None = None
     level_proposed: Level | None = None
+    key_reasons: tuple[str, ...] = Field((), description="ids of the reasons the hosted model says weighed most")
+    prompt: str | None = Field(None, description="version of what it was asked, and of the schema of its answer")
+    stacked: bool = Field(default=False, description="whether classifier and vlm were weighed together, as fitted")
 
 
 class FuseRequest(Message):
@@ -166,6 +172,7 @@ class FuseRequest(Message):
 
     answers: dict[str, str | int] = {}
     modality: Modality = "photograph"
+    language: str = "en"
     classifier: ClassifyResponse = ClassifyResponse(status="unavailable")
     vlm: VerdictResponse = VerdictResponse(status="unavailable")
     picture: PictureFinding = PictureFinding()

@@ -9,20 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 from numpy.typing import NDArray
 from scipy.special import softmax
 from sklearn.model_selection import StratifiedGroupKFold
 from torch import nn
 
-from models.classifier import calibration, metrics, out_of_fold, pictures, table
+from models.classifier import calibration, clean_start, metrics, out_of_fold, pictures, table
 from models.classifier.config import TrainConfig
 from models.classifier.labels import CLASSES, MALIGNANT, MELANOMA
 from models.classifier.table import Row
-from models.classifier.train import Trainer, raw_scores
+from models.classifier.train import Trainer, folds, raw_scores
 
 LEAK = 0.97
 """An AUC above this on a grouped split is a leak until shown otherwise."""
-PLAN = "plan.json"
+PLAN, CONFIG = "plan.json", "config.yaml"
 Scores = NDArray[np.float64]
 Train = Callable[[TrainConfig, list[Row], Path, list[Row]], nn.Module]
 """(configuration, rows to learn from, folder of the run, rows to choose the epoch by) to a network."""
@@ -44,41 +45,30 @@ class Plan:
     def learned(self, fold: int) -> tuple[list[Row], list[Row]]:
         """(rows to learn from, rows to choose the epoch by) of a fold, without any that it judges."""
         rows = [row for row, of in zip(self.rows, self.folds, strict=True) if of != fold]
-        return inner_split(self.config, rows)
+        return folds.split_validation(self.config, rows)
 
 
-def inner_split(config: TrainConfig, rows: list[Row]) -> tuple[list[Row], list[Row]]:
-    """Set some groups aside where the configuration chooses the best epoch: never by the rows that are judged."""
-    if config.model_dump().get("selection") is None:
-        return rows, []
-    return table.split_off(rows, config.calibration_folds, config.seed)
+def plan(config: TrainConfig, rows: Sequence[Row], count: int) -> Plan:
+    """Assign one of `count` folds by group and `fold_seed`, with the same mix of sources and labels in each.
 
-
-def learnable(rows: Sequence[Row]) -> list[Row]:
-    """All but the test rows, and but what shares a lesion or patient with one."""
-    tested = {row.group for row in rows if row.split == "test"}
-    return [row for row in rows if row.group not in tested]
-
-
-def plan(config: TrainConfig, rows: Sequence[Row], folds: int) -> Plan:
-    """Assign folds by group, with the same mix of sources and labels in each as far as groups allow.
-
-    Raises ValueError when there are too few groups, or a fold would hold one class alone.
+    rows: `folds.learnable`. Raises ValueError for weights or a teacher that may know the rows, for a test row, too few
+    groups, or a fold of one class alone.
     """
-    kept = learnable(rows)
-    groups = [row.group for row in kept]
-    if len(set(groups)) < folds:
-        raise ValueError(f"{folds} folds need as many groups, and there are {len(set(groups))} outside the test data")
-    labels = [f"{row.source} {row.dx}" for row in kept]
-    if max(Counter(labels).values()) < folds:
-        raise ValueError(f"no label has {folds} pictures: use fewer folds")
-    assigned = np.full(len(kept), -1)
-    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=config.seed)
+    clean_start.check(config)
+    out_of_fold.refuse_tests(rows)
+    groups = [row.group for row in rows]
+    if len(set(groups)) < count:
+        raise ValueError(f"{count} folds need as many groups, and there are {len(set(groups))} outside the test data")
+    labels = [f"{row.source} {row.dx}" for row in rows]
+    if max(Counter(labels).values()) < count:
+        raise ValueError(f"no label has {count} pictures: use fewer folds")
+    assigned = np.full(len(rows), -1)
+    splitter = StratifiedGroupKFold(count, shuffle=True, random_state=config.fold_seed)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The least populated class")  # rare ones cannot be in every fold
         for number, (_, held) in enumerate(splitter.split(labels, labels, groups)):
             assigned[held] = number
-    made = Plan(config, kept, assigned)
+    made = Plan(config, list(rows), assigned)
     for number in made.numbers:
         _check_fold(made, number)
     return made
@@ -124,8 +114,8 @@ def network(made: Plan, out: Path, fold: int, fit: Train = _fit) -> nn.Module:
 
 
 def refit(made: Plan, out: Path, fit: Train = _fit) -> nn.Module:
-    """Train on everything but the test data, in OUT/refit."""
-    rows, validation = inner_split(made.config, made.rows)
+    """Train on all that the folds were made of, in OUT/refit."""
+    rows, validation = folds.split_validation(made.config, made.rows)
     return fit(made.config, rows, out / "refit", validation)
 
 
@@ -163,8 +153,14 @@ def _begin(made: Plan, out: Path) -> None:
             raise ValueError(f"{path} was made with another configuration, other data or folds: choose another --out")
         return
     out.mkdir(parents=True, exist_ok=True)
+    _write(out / CONFIG, yaml.safe_dump(told["config"], sort_keys=False))
+    _write(path, json.dumps(told, indent=1) + "\n")
+
+
+def _write(path: Path, text: str) -> None:
+    """Whole or not at all."""
     unfinished = path.with_suffix(".tmp")
-    unfinished.write_text(json.dumps(told, indent=1) + "\n")
+    unfinished.write_text(text)
     unfinished.rename(path)
 
 

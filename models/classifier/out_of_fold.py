@@ -33,11 +33,16 @@ class OutOfFold:
     scores: NDArray[np.float64]
 
 
-def write(path: Path, rows: Sequence[Row], folds: NDArray[np.int64], scores: NDArray[np.float64]) -> None:
-    """Write the file whole or not at all. Raises ValueError when a test row is among them."""
+def refuse_tests(rows: Sequence[Row]) -> None:
+    """Raise ValueError naming the first test row."""
     tests = [row for row in rows if row.split == "test"]
     if tests:
-        raise ValueError(f"{tests[0].path} is a test row: test rows may never be in {path.name}")
+        raise ValueError(f"{tests[0].path} is a test row: test rows may never be in {FILE}")
+
+
+def write(path: Path, rows: Sequence[Row], folds: NDArray[np.int64], scores: NDArray[np.float64]) -> None:
+    """Write the file whole or not at all. Raises ValueError when a test row is among them."""
+    refuse_tests(rows)
     unfinished = path.with_name(path.name + ".tmp")
     with unfinished.open("w", newline="") as file:
         writer = csv.writer(file)
@@ -53,7 +58,10 @@ def write(path: Path, rows: Sequence[Row], folds: NDArray[np.int64], scores: NDA
 def read(path: Path) -> OutOfFold:
     """Read what `write` wrote. Raises ValueError naming the file and what is wrong with it."""
     if not path.is_file():
-        raise ValueError(f"{path} does not exist: `melalog cross-validate` writes it")
+        raise ValueError(
+            f"{path} does not exist: `melalog export classifier` writes it into an artifact, and "
+            "`melalog cross-validate` into its own folder"
+        )
     with path.open(newline="") as file:
         reader = csv.DictReader(file)
         missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]

@@ -35,7 +35,7 @@ def load(rows: Sequence[Row], size: int, geometry: Geometry, resample: Filter) -
     Raises ValueError naming the file when a picture cannot be read.
     """
     pictures = np.empty((len(rows), size, size, 3), np.uint8)
-    quiet = os.environ.get("RANK", "0") != "0"  # of several processes only the first tells
+    quiet = not rows or os.environ.get("RANK", "0") != "0"  # of several processes only the first tells
     for index, row in enumerate(track(rows, description=f"reading {len(rows)} pictures", disable=quiet)):
         pictures[index] = read(row, size, geometry, resample)
     return pictures

@@ -1,115 +1,152 @@
-"""What a release is worth, measured on the exported file, and the card that says so."""
+"""What a release is worth, measured on the exported file: over all, and by subgroup."""
 
 import json
-import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from models.classifier import evaluate, metrics
+from models.classifier import evaluate, metrics, subgroups, table
 from models.classifier.artifact import MODEL_FILE, Artifact
-from models.classifier.config import TrainConfig
+from models.classifier.config import TrainConfig, expand
 from models.classifier.labels import MELANOMA
-from models.classifier.train import make_folds
+from models.classifier.train import folds
 
-CARD = """\
-# {name} {version}: lesion classifier
-
-Research software, not a medical device. It must not be used to decide on anybody's care.
-
-**Use.** One part of Melalog's risk: seven diagnoses and a melanoma probability for a dermoscopic picture of one
-lesion. Not for: photographs without a dermatoscope (see below), nails, mucosa, several lesions in one picture, or
-on its own.
-
-**Network.** {networks}, {size} px, whole frame squashed to a square. {parameters}
-{note}
-
-**Data.** {sources}.
-Split by lesion or patient joined with near duplicates. Calibrated on {calibration}
-({n_calibration} pictures, melanoma {prevalence:.1%}).
-
-**Terms.** The weights are for non-commercial use (CC BY-NC 4.0), as the pictures are. The code is Apache-2.0.
-
-## Figures
-
-95 % intervals by bootstrap over lesions or patients (1,000 draws), of the exported file. No lesion or patient that the
-training saw is among the pictures.
-HAM10000 test is 15 % of the lesions, never used for training, calibration or any choice.
-
-| figure | value | 95 % interval | data | pictures |
-|---|---|---|---|---|
-{figures}
-
-Threshold for 95 % sensitivity (fitted on the calibration fold): p >= {cut:.3f}, specificity there {specificity:.2f}.
-
-## Limits
-
-- On smartphone photographs (PAD-UFES-20) it is not calibrated, and few were there to measure it, see the table.
-  Melalog therefore lets a photograph raise a risk but never lower one.
-- HAM10000 comes from two clinics, mostly fair skin; nothing is known of darker skin. More than half of the
-  benign lesions there were not proven by histology.
-- A linear probe on the embedding tells HAM10000 from ISIC 2017 with AUC {set_auc:.2f} and melanoma from the rest with
-  {label_auc:.2f} (cross-validated){shortcut}.
-- Rulers, ink and hair can raise false positives (Winkler 2019, 2021).
-{gate}"""
-
-
-SOURCES = {
-    "ham10000": "HAM10000 `train` (Tschandl, Rosendahl, Kittler 2018; CC BY-NC 4.0)",
-    "isic2017": "ISIC 2017 `train` (Codella et al. 2017)",
-    "pad_ufes_20": "photographs of PAD-UFES-20 (Pacheco et al. 2020; CC BY 4.0), but for the patients held out",
-}
-SHORTCUT = ": some of what it learned is the set, not the lesion"
-NO_GATE = "- Nothing stops a picture that is no lesion: `ood` has no threshold.\n"
-GATE = """\
-- A picture that is no lesion: `ood` above {threshold:.3g} means unlike what was learned. Of held-out pictures pass:
-  {rates}. What else may pass, nobody knows.
-"""
 BOTH = (evaluate.MELANOMA_ENDPOINT, evaluate.MALIGNANT_ENDPOINT)
 SETS = (
     ("ham10000", "test", BOTH),
     ("isic2017", "test", (evaluate.MELANOMA_ENDPOINT,)),
     ("pad_ufes_20", "train", (evaluate.MALIGNANT_ENDPOINT,)),
 )
-"""(source, split, endpoints) that a release is measured on."""
+"""(source, split, endpoints) that a release is measured on; its subgroups by the first endpoint."""
+THRESHOLDS = {"melanoma": "sensitivity_95", "malignant": "malignant_sensitivity_95"}
+PROBED = ("ham10000", "isic2017")
 
 
-def check_data(data_dir: Path) -> None:
-    """Raise FileNotFoundError or ValueError now rather than after hours of training, if a set is missing."""
-    for source, split, _ in SETS:
+@dataclass(frozen=True)
+class Measured:
+    """`figures` by name; `subgroups` as the manifest keeps them; `skipped`: sentences on what was not measured."""
+
+    figures: dict[str, dict[str, Any]] = field(default_factory=dict)
+    subgroups: list[dict[str, Any]] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Set:
+    """Pictures on which a release is measured; `problem` says why there are none."""
+
+    name: str
+    rows: list[table.Row]
+    endpoints: Sequence[evaluate.Endpoint]
+    problem: str = ""
+
+
+def check_data(config: TrainConfig, data_dir: Path) -> None:
+    """Raise FileNotFoundError or ValueError now rather than after hours of training, if a set is missing.
+
+    A plan with a table of its own is measured on what there is.
+    """
+    for source, split, _ in SETS if config.table is None else ():
         evaluate.released_rows(data_dir, source, split)
 
 
-def measure_release(folder: Path, data_dir: Path) -> dict[str, dict[str, Any]]:
-    """Figures on HAM10000 test, ISIC 2017 test and PAD photographs, by endpoint."""
-    artifact = Artifact.load(folder)
+def measure_release(folder: Path, data_dir: Path) -> Measured:
+    """Figures on HAM10000 test, ISIC 2017 test, PAD photographs and the test rows of the plan's own table."""
+    artifact, found = Artifact.load(folder), Measured()
     learned = learned_groups(folder, data_dir)
-    figures: dict[str, dict[str, Any]] = {}
+    for part in _sets(_plan(folder), data_dir):
+        rows = [row for row in part.rows if row.group not in learned]
+        if not rows:
+            problem = part.problem or "the training has seen every lesion or patient of it"
+            found.skipped.append(f"{part.name}: {problem}")
+            continue
+        outputs = evaluate.outputs(artifact, rows)
+        for endpoint in part.endpoints:
+            try:
+                decided = evaluate.decide(outputs, rows, endpoint)
+            except ValueError as error:
+                found.skipped.append(f"{part.name}: {error}")
+                continue
+            measured = evaluate.figures(metrics.METRICS, decided, part.name, endpoint.name + "_")
+            found.figures.update({f"{part.name.replace(' ', '_')}_{name}": one for name, one in measured.items()})
+            if endpoint is part.endpoints[0]:
+                found.subgroups.extend(_subgroups(artifact, endpoint, decided, rows, part.name))
+    found.figures.update(_shortcut(artifact, data_dir))
+    return found
+
+
+def _sets(config: TrainConfig, data_dir: Path) -> Iterator[Set]:
     for source, split, endpoints in SETS:
-        rows = [row for row in evaluate.released_rows(data_dir, source, split) if row.group not in learned]
-        found = evaluate.outputs(artifact, rows)
-        for endpoint in endpoints:
-            measured = evaluate.measure(found, rows, endpoint, f"{source} {split}")
-            figures |= {f"{source}_{split}_{name}": figure for name, figure in measured.items()}
-    return figures | _shortcut(artifact, data_dir)
+        name = f"{source} {split}"
+        try:
+            yield Set(name, evaluate.released_rows(data_dir, source, split), endpoints)
+        except FileNotFoundError:
+            yield Set(name, [], endpoints, "not in the data folder")
+        except ValueError as error:
+            yield Set(name, [], endpoints, str(error))
+    if config.table is None:
+        return
+    tests = [row for row in table.read_csv(expand(config.table)) if row.split == "test"]
+    own = sorted({row.source for row in tests} - {source for source, _, _ in SETS})
+    for source in own:
+        yield Set(f"{source} test", [row for row in tests if row.source == source], BOTH)
+    if not own:
+        yield Set(f"{Path(config.table).name} test", [], BOTH, "the table has no rows of its own with split = test")
+
+
+def _plan(folder: Path) -> TrainConfig:
+    return TrainConfig.model_validate(json.loads((folder / "manifest.json").read_text())["training"])
 
 
 def learned_groups(folder: Path, data_dir: Path) -> set[str]:
     """Lesions and patients that the artifact's training has seen: none of them may count in a figure."""
-    config = TrainConfig.model_validate(json.loads((folder / "manifest.json").read_text())["training"])
-    return {row.group for row in make_folds(config, data_dir).train}
+    config, provenance = _plan(folder), Artifact.load(folder).manifest.provenance
+    everything = provenance is not None and provenance.cross_validated  # its networks have learned all folds
+    learned = folds.rows(config, data_dir) if everything else folds.make_folds(config, data_dir).train
+    return {row.group for row in learned}
+
+
+def _subgroups(
+    artifact: Artifact, endpoint: evaluate.Endpoint, decided: evaluate.Decided, rows: Sequence[table.Row], data: str
+) -> list[dict[str, Any]]:
+    """Age, sex, site and skin type, at the shipped threshold where the manifest has one."""
+    wanted = {"auc": metrics.METRICS["auc"]}
+    cut = artifact.manifest.files[MODEL_FILE].thresholds.get(THRESHOLDS[endpoint.name])
+    if cut is not None:
+        at = metrics.at_threshold(cut.value)
+        wanted |= {name: at[name] for name in ("sensitivity", "specificity")}
+    parts = subgroups.measure(wanted, decided, rows, data)
+    return [
+        asdict(part)
+        | {"data": data, "endpoint": endpoint.name}
+        | {"figures": {name: {key: one[key] for key in ("value", "interval")} for name, one in part.figures.items()}}
+        for attribute, found in parts.items()
+        if attribute != "source"
+        for part in found
+    ]
 
 
 def _shortcut(artifact: Artifact, data_dir: Path) -> dict[str, dict[str, Any]]:
-    """How well a linear probe on the embedding tells the set, and melanoma: the first should not be the better."""
-    rows = [row for source in ("ham10000", "isic2017") for row in evaluate.released_rows(data_dir, source, "test")]
-    embedding = evaluate.outputs(artifact, rows)["embedding"]
+    """How well a linear probe on the embedding tells the set, and melanoma: the first should not be the better.
+
+    Nothing where one of the two sets is not there, or too few lesions or patients are on a side of either question.
+    """
+    try:
+        rows = [row for source in PROBED for row in evaluate.released_rows(data_dir, source, "test")]
+    except (FileNotFoundError, ValueError):
+        return {}
     groups = [row.group for row in rows]
     targets = {
         "probe_set_auc": np.array([row.source == "isic2017" for row in rows]),
         "probe_melanoma_auc": np.array([row.label == MELANOMA for row in rows]),
     }
+    if any(_fewest(target, groups) < subgroups.MINIMUM for target in targets.values()):
+        return {}
+    embedding = evaluate.outputs(artifact, rows)["embedding"]
     figures = {}
     for name, target in targets.items():
         p = metrics.probe(embedding, target, groups)
@@ -118,48 +155,7 @@ def _shortcut(artifact: Artifact, data_dir: Path) -> dict[str, dict[str, Any]]:
     return figures
 
 
-def write_card(folder: Path) -> None:
-    """MODEL_CARD.md from manifest.json, so that the two cannot disagree."""
-    manifest = json.loads((folder / "manifest.json").read_text())
-    variant = manifest["files"][MODEL_FILE]
-    figures = variant["metrics"]
-    lines = [
-        f"| {name.replace('_', ' ')} | {figure['value']:.3f} "
-        f"| {figure['interval'][0]:.3f} to {figure['interval'][1]:.3f} | {figure['data']} | {figure['n']} |"
-        for name, figure in figures.items()
-    ]
-    threshold, fold = variant["thresholds"]["sensitivity_95"], manifest["calibration"]
-    size = (folder / MODEL_FILE).stat().st_size
-    card = CARD.format(
-        name=manifest["name"],
-        version=manifest["version"],
-        networks=" and ".join(manifest.get("networks", [manifest["training"]["backbone"]])),
-        sources=_list([SOURCES.get(name, name) for name in manifest["training"]["train_sources"]]),
-        note=textwrap.fill(manifest["training_note"] + " Nothing was chosen on the test figures below.", 118),
-        size=manifest["input"]["size"],
-        parameters=f"{size / 1e6:.0f} MB as ONNX.",
-        calibration=fold["data"],
-        n_calibration=fold["n"],
-        prevalence=fold["prevalence"],
-        figures="\n".join(lines),
-        cut=threshold["value"],
-        specificity=threshold["specificity"],
-        set_auc=figures["probe_set_auc"]["value"],
-        label_auc=figures["probe_melanoma_auc"]["value"],
-        shortcut=SHORTCUT if figures["probe_set_auc"]["value"] > figures["probe_melanoma_auc"]["value"] else "",
-        gate=_gate(manifest),
-    )
-    (folder / "MODEL_CARD.md").write_text(card)
-
-
-def _gate(manifest: dict[str, Any]) -> str:
-    if manifest.get("ood_threshold") is None or not manifest.get("ood"):
-        return NO_GATE
-    rates = [f"{name} {rate:.1%}" for name, rate in manifest["ood"]["pass_rates"].items()]
-    return GATE.format(
-        threshold=manifest["ood_threshold"], rates=textwrap.fill(_list(rates), 110).replace("\n", "\n  ")
-    )
-
-
-def _list(parts: list[str]) -> str:
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+def _fewest(target: NDArray[np.bool_], groups: Sequence[str]) -> int:
+    """Lesions or patients on the smaller side."""
+    sides = [{group for group, positive in zip(groups, target, strict=True) if positive == side} for side in (0, 1)]
+    return min(len(side) for side in sides)

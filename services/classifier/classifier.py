@@ -59,6 +59,7 @@ class Classifier:
 
     def _answer(self, scores: Scores, picture: PictureFinding, *, with_heatmap: bool) -> ClassifyResponse:
         manifest, threshold = self.manifest, self.variant.thresholds.get("sensitivity_95")
+        malignant = self.variant.thresholds.get("malignant_sensitivity_95")
         limit = manifest.ood_threshold
         return ClassifyResponse(
             melanoma=scores.melanoma,
@@ -75,6 +76,8 @@ class Classifier:
             malignant_prevalence=manifest.calibration.malignant_prevalence,
             threshold_95=threshold.value if threshold else None,
             specificity_95=threshold.specificity if threshold else None,
+            malignant_threshold_95=malignant.value if malignant else None,
+            malignant_specificity_95=malignant.specificity if malignant else None,
             ood_score=scores.ood,
         )
 

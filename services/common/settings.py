@@ -1,12 +1,15 @@
 """Every setting of the four services, read from the environment (`melalog doctor` prints them)."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 BODY_OVERHEAD = 64 * 1024
 """Bytes that multipart framing and the questionnaire may add to the picture."""
+
+PRIORS = {"gp": 0.025, "clinic": 0.016, "screening": 0.001}
+"""Pigmented lesions kept for assessment by a GP; a pigmented-lesion clinic (3 of 193); SLICE-3D's .098 %, rounded."""
 
 
 class Settings(BaseSettings):
@@ -34,7 +37,31 @@ class Settings(BaseSettings):
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
-    prior: float = Field(0.025, gt=0, lt=0.5, description="melanoma share among lesions shown in this setting")
+    setting: Literal["gp", "clinic", "screening"] = Field(
+        "gp", description="who shows spots here: sets the prior to 2.5 %, 1.6 % or 0.1 % (EVIDENCE 3.5)"
+    )
+    prior: float = Field(
+        PRIORS["gp"],
+        gt=0,
+        lt=0.5,
+        description="melanoma share among lesions shown here, where it was measured; else the setting's",
+    )
+    high_melanoma: float = Field(0.03, gt=0, le=0.5, description="melanoma risk from which a level is high")
+    high_malignant: float = Field(0.10, gt=0, le=0.9, description="risk of any skin cancer from which it is high")
+    moderate_melanoma: float = Field(0.01, gt=0, le=0.5, description="melanoma risk from which it is moderate")
+    moderate_malignant: float = Field(0.03, gt=0, le=0.9, description="risk of any skin cancer, moderate")
+    stack: str = Field("", description="file of a fitted stack; empty: the shipped one")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.moderate_melanoma > self.high_melanoma or self.moderate_malignant > self.high_malignant:
+            raise ValueError("a moderate threshold is above its high one (MELALOG_MODERATE_…, MELALOG_HIGH_…)")
+        return self
+
+    @model_validator(mode="before")
+    @classmethod
+    def _prior_of_setting(cls, given: dict[str, Any]) -> dict[str, Any]:
+        return {"prior": PRIORS.get(given.get("setting", "gp"), PRIORS["gp"])} | given
 
     classifier_artifact: str = Field("", description="folder of a released classifier; empty: the shipped one")
     classifier_engine: Literal["auto", "onnxruntime", "openvino", "cuda", "tensorrt", "triton"] = Field(
@@ -58,6 +85,9 @@ class Settings(BaseSettings):
     )
     llm_base_url: str = "https://api.tokenfactory.nebius.com/v1/"
     llm_model: str = "meta-llama/Llama-3.3-70B-Instruct"
+    llm_response_format: Literal["auto", "json_schema", "json_object", "none"] = Field(
+        "auto", description="how that server is held to JSON; auto: the first of the three it does not refuse"
+    )
 
     @property
     def max_picture_bytes(self) -> int:
@@ -75,11 +105,14 @@ class Settings(BaseSettings):
         return f"http://{host}:{port}"
 
 
+def _name(loc: tuple[int | str, ...]) -> str:
+    return f"MELALOG_{str(loc[0]).upper().removeprefix('MELALOG_')}: " if loc else ""
+
+
 def load() -> Settings:
     """The settings in force. Ends the process with words, not a stack trace, when one of them is wrong."""
     try:
         return Settings()
     except ValidationError as error:
-        names = [f"MELALOG_{str(item['loc'][0]).upper().removeprefix('MELALOG_')}" for item in error.errors()]
-        wrong = [f"  {name}: {item['msg']}" for name, item in zip(names, error.errors(), strict=True)]
+        wrong = [f"  {_name(item['loc'])}{item['msg']}" for item in error.errors()]
         raise SystemExit("\n".join(["wrong setting:", *wrong])) from None

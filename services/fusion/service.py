@@ -4,17 +4,18 @@ import bentoml
 import structlog
 from starlette.requests import Request
 
-from fusion import prompt, questionnaire
+from fusion import prompt
 from fusion.hosted import OpenAIExplainer
 from fusion.questionnaire import InvalidAnswers
 from services.common import app as common
-from services.common import problems, telemetry
+from services.common import fusing, problems, telemetry
 from services.common.deadline import Deadline
 from services.common.errors import FieldError, InvalidInput
 from services.common.serving import options
 from services.common.settings import load
 from services.contracts import FuseRequest, FuseResponse
 from services.fusion.fuser import Fuser
+from services.fusion.metrics import PrometheusMeter
 
 telemetry.configure("fusion")
 settings = load()
@@ -25,6 +26,9 @@ app = common.create("Melalog fusion", "One risk from findings and answers.")
 async def fuse(request: Request, findings: FuseRequest) -> FuseResponse:
     """Weigh findings and answers."""
     core: Fuser = app.state.fuser
+    if findings.language not in prompt.LANGUAGES:
+        wrong = FieldError("language", f"must be one of {', '.join(prompt.LANGUAGES)}")
+        raise InvalidInput("There is no explanation in that language.", wrong)
     try:
         return await core.fuse(findings, Deadline.from_headers(request.headers, settings.deadline_s))
     except InvalidAnswers as error:
@@ -37,9 +41,9 @@ async def model() -> dict[str, object]:
     """Which rules, questions and hosted model are in use."""
     asked = bool(settings.llm_api_key.get_secret_value())
     return {
-        "questionnaire": questionnaire.load().version,
+        **app.state.fuser.rules.about,
         "prompt": prompt.VERSION,
-        "prior": settings.prior,
+        "languages": list(prompt.LANGUAGES),
         "llm": settings.llm_model if asked else None,
     }
 
@@ -51,8 +55,9 @@ class FusionService:
 
     def __init__(self) -> None:
         key = settings.llm_api_key.get_secret_value()
-        explainer = OpenAIExplainer(settings.llm_base_url, key, settings.llm_model) if key else None
-        self.core = app.state.fuser = Fuser(settings.prior, explainer)
+        host, model, form = settings.llm_base_url, settings.llm_model, settings.llm_response_format
+        explainer = OpenAIExplainer(host, key, model, form, PrometheusMeter()) if key else None
+        self.core = app.state.fuser = Fuser(fusing.Rules.of(settings), explainer)
         structlog.get_logger().info("rules loaded", engine="llm" if explainer else "rules")
 
     @bentoml.on_shutdown

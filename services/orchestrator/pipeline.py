@@ -38,8 +38,8 @@ F = TypeVar("F", ClassifyResponse, VerdictResponse)
 class Assessor:
     """Asks the services and puts the answer together."""
 
-    def __init__(self, nodes: Nodes, prior: float, deadline_s: float) -> None:
-        self.nodes, self.prior, self.deadline_s = nodes, prior, deadline_s
+    def __init__(self, nodes: Nodes, rules: fusing.Rules, deadline_s: float) -> None:
+        self.nodes, self.rules, self.deadline_s = nodes, rules, deadline_s
 
     async def assess(self, submission: Submission, trace: Trace, *, heatmap: bool) -> Assessment:
         """Raises NoPictureEvidence when both image services failed, and what they say of an unusable picture."""
@@ -55,6 +55,7 @@ class Assessor:
         request = FuseRequest(
             answers=submission.answers,
             modality=modality,
+            language=submission.language,
             classifier=classified.model_copy(update={"heatmap": None}),
             vlm=judged,
             picture=classified.picture,
@@ -87,7 +88,7 @@ class Assessor:
         try:
             return await self.nodes.fuse(request, deadline.less(RETURN_S), trace), False
         except (DependencyFailure, MelalogError):
-            decision = fusing.decide(request, self.prior)
+            decision = fusing.decide(request, self.rules)
             return fusing.respond(decision, None, FusionInfo(engine="rules")), True
 
 

@@ -16,7 +16,7 @@ from starlette.staticfiles import StaticFiles
 
 from fusion import questionnaire, wording
 from services.common import app as common
-from services.common import problems, telemetry
+from services.common import fusing, problems, telemetry
 from services.common.errors import Overloaded
 from services.common.serving import options
 from services.common.settings import load
@@ -85,7 +85,7 @@ async def _one_of(semaphore: asyncio.Semaphore) -> AsyncIterator[None]:
 async def questions() -> dict[str, Any]:
     """The questions a front-end asks, in order; every answer is optional."""
     asked = questionnaire.load()
-    return asked.model_dump(exclude={"questions": {"__all__": {"evidence"}}}, exclude_none=True)
+    return asked.model_dump(exclude={"questions": {"__all__": {"evidence", "sign"}}}, exclude_none=True)
 
 
 @app.get("/v1/models")
@@ -116,7 +116,7 @@ class OrchestratorService:
 
     def __init__(self) -> None:
         self.nodes = app.state.nodes = HttpNodes(settings.classifier_url, settings.vlm_url, settings.fusion_url)
-        app.state.assessor = Assessor(self.nodes, settings.prior, settings.deadline_s)
+        app.state.assessor = Assessor(self.nodes, fusing.Rules.of(settings), settings.deadline_s)
 
     @bentoml.on_shutdown
     async def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Reading what a front-end sends: multipart/form-data with `image`, `questionnaire` and `modality`."""
+"""Reading what a front-end sends: multipart/form-data with `image`, `questionnaire`, `modality`, `language`."""
 
 import json
 import re
@@ -12,12 +12,13 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from fusion import questionnaire
+from fusion.prompt import LANGUAGES
 from services.common import body
 from services.common.errors import BadRequest, BodyTooLarge, FieldError, InvalidInput, NotAcceptable
 from services.common.sniff import sniff
 
 Requested = Literal["auto", "dermoscopy", "photograph"]
-FIELDS = ("image", "questionnaire", "modality")
+FIELDS = ("image", "questionnaire", "modality", "language")
 MAX_TEXT_BYTES = 60_000
 REPRESENTATIONS = ("application/json", "application/fhir+json")
 WEIGHT = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")
@@ -30,6 +31,7 @@ class Submission:
     image: bytes
     answers: dict[str, Any]
     modality: Requested
+    language: str = "en"
 
 
 class _InMemoryParser(MultiPartParser):
@@ -104,12 +106,18 @@ async def _check(form: FormData, max_picture_bytes: int) -> Submission:
         raise InvalidInput(
             "The modality is not valid.", FieldError("modality", f"must be one of {', '.join(get_args(Requested))}")
         )
+    language = await _text(form, "language") or "en"
+    if language not in LANGUAGES:
+        raise InvalidInput(
+            "There is no explanation in that language.",
+            FieldError("language", f"must be one of {', '.join(LANGUAGES)}"),
+        )
     answers = _answers(await _text(form, "questionnaire"))
     image = await pictures[0].read()
     if len(image) > max_picture_bytes:
         raise BodyTooLarge(f"The picture has more than {max_picture_bytes:,} bytes.", FieldError("image", "too large"))
     sniff(image)
-    return Submission(image, answers, cast("Requested", modality))
+    return Submission(image, answers, cast("Requested", modality), language)
 
 
 async def _text(form: FormData, name: str) -> str | None:

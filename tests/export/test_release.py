@@ -7,55 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from typer.testing import CliRunner
+from scipy.special import softmax
 
-from cli.main import app
-from export import release
-from models.classifier import out_of_fold
-from models.classifier.artifact import Artifact
-from tests.models.classifier import tiny
+from export import classifier as exporting
+from export import ensemble, held_out, release
+from models.classifier import metrics, out_of_fold
+from models.classifier.artifact import Artifact, sha256
+from models.classifier.calibration import Calibration
+from models.classifier.labels import MELANOMA
+from tests.export.factory import add_to_bias, change, melalog, seal
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # torch's exporter warns of its own insides
-PLAN = """\
-backbone: test_efficientnet
-calibration_folds: 2
-cache_size: 40
-stages: [{epochs: 1, size: 40}]
-batch_size: 16
-ema_decay: 0.5
-precision: fp32
-optimiser: {lr: 0.01}
-selection: null
-"""
-
-
-def melalog(*words: str | Path, code: int = 0) -> str:
-    done = CliRunner().invoke(app, [str(word) for word in words])
-    assert done.exit_code == code, done.output
-    return " ".join(done.output.replace("│", " ").split())
-
-
-@pytest.fixture(scope="module")
-def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two runs of the same plan, and an artifact of the first and of both; tests must leave them as they are."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    work = tmp_path_factory.mktemp("release")
-    data = tiny.write_data(work / "data")
-    shutil.copytree(data / "ham10000", data / "pad_ufes_20")
-    photographs = data / "pad_ufes_20" / "pad_ufes_20.csv"
-    (data / "pad_ufes_20" / "ham10000.csv").rename(photographs)
-    photographs.write_text(photographs.read_text().replace("ham10000-", "pad-").replace(",test", ",train"))
-    (work / "plan.yaml").write_text(PLAN)
-    for seed in ("1", "2"):
-        run = ("--out", work / f"run{seed}", "--data", data, "--config", work / "plan.yaml", "--set", f"seed={seed}")
-        melalog("train", "classifier", *run, "--only-train")
-    for name, runs in (("one", ["run1"]), ("both", ["run1", "run2"])):
-        made = ("--out", work / name, "--data", data, "--config", work / "plan.yaml", "--version", "2.0.0")
-        melalog("export", "classifier", *[work / run for run in runs], *made)
-    torch.set_num_threads(threads)
-    return work
 
 
 @pytest.fixture
@@ -73,7 +35,7 @@ def released(work: Path, tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def tolerant(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two dozen pictures decide nothing: each test turns on the check it is about."""
-    monkeypatch.setattr(release, "MAX_ECE", 1.0)
+    monkeypatch.setattr(held_out, "MAX_ECE", 1.0)
     monkeypatch.setattr(release, "MARGIN", 1.0)
     monkeypatch.setattr(release, "SUBGROUP_MARGIN", 1.0)
 
@@ -95,6 +57,8 @@ def test_several_runs_become_one_artifact_that_says_where_it_comes_from(work: Pa
     card = (work / "both" / "MODEL_CARD.md").read_text()
     assert "test_efficientnet and test_efficientnet, 40 px" in card
     assert "No lesion or patient that the" in card
+    assert manifest.provenance.out_of_fold_sha256 == sha256(work / "both" / "out_of_fold.csv")
+    assert not manifest.provenance.cross_validated
 
 
 def test_a_candidate_no_worse_takes_the_released_place(candidate: Path, released: Path, work: Path) -> None:
@@ -118,12 +82,14 @@ def turned(folder: Path) -> None:
         for record in records:
             perfect = 9.0 if record["melanoma"] == "1" else -9.0
             writer.writerow({**record, "score_mel": -perfect})
+    seal(folder)
 
 
 def perfect(folder: Path) -> None:
     turned(folder)
     path = folder / "out_of_fold.csv"
     path.write_text(path.read_text().replace("-9.0", "+9.0").replace(",9.0", ",-9.0").replace("+9.0", "9.0"))
+    seal(folder)
 
 
 def test_a_worse_candidate_is_refused_and_nothing_changes(
@@ -139,12 +105,61 @@ def test_a_worse_candidate_is_refused_and_nothing_changes(
     assert (released / "manifest.json").read_bytes() == before
 
 
-def test_an_uncalibrated_candidate_is_refused(
+def test_a_file_that_is_not_calibrated_is_refused_whatever_its_manifest_says(
     candidate: Path, released: Path, work: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(release, "MAX_ECE", 0.05)
-    turned(candidate)
-    assert not gate(candidate, released, work)["calibration"].passed
+    """Its hash is right, and so are its stored scores: only the graph is another."""
+    before = gate(candidate, released, work)
+    assert before["scores computed again"].passed
+    assert "of the fold it was calibrated on" in before["calibration"].detail
+    monkeypatch.setattr(held_out, "MAX_ECE", float(before["calibration"].detail.split()[1]) + 0.02)
+    add_to_bias(candidate, 3.0)
+    after = gate(candidate, released, work)
+    assert not after["calibration"].passed
+    assert not after["scores computed again"].passed
+
+
+def test_stored_scores_of_another_network_are_refused(candidate: Path, released: Path, work: Path) -> None:
+    (candidate / "out_of_fold.csv").write_bytes((released / "out_of_fold.csv").read_bytes())
+    check = gate(candidate, released, work)["held-out scores"]
+    assert not check.passed
+    assert "out_of_fold.csv is not the file that was exported" in check.detail
+    seal(candidate)
+    check = gate(candidate, released, work)["scores computed again"]
+    assert not check.passed
+    assert "differ by" in check.detail
+    seal(candidate, out_of_fold_sha256=None)
+    assert "has no hash of out_of_fold.csv" in gate(candidate, released, work)["held-out scores"].detail
+    (released / "out_of_fold.csv").write_text((released / "out_of_fold.csv").read_text() + "\n")
+    said = melalog("release", candidate, "--data", work / "data", "--released", released, code=2)
+    assert "is not the file that was released" in said
+
+
+def test_slope_and_offset_count(candidate: Path, released: Path, work: Path) -> None:
+    """A graph with Platt's calibration gives its stored scores again only with all of it."""
+    loaded = ensemble.load([work / "run1", work / "run2"])
+    stored = json.loads((candidate / "manifest.json").read_text())["calibration"]
+    fitted = Calibration(stored["temperature"], tuple(stored["bias"]), slope=0.6, offset=0.8)
+    exporting.write_graph(loaded.network, fitted, 40, candidate / "model.onnx", views=2)
+    seal(candidate)
+    assert not next(iter(held_out.reproduced(Artifact.load(candidate), work / "data"))).passed
+    change(candidate, calibration={**stored, "slope": 0.6, "offset": 0.8})
+    checks = list(held_out.reproduced(Artifact.load(candidate), work / "data"))
+    assert [check.passed for check in checks] == [True], checks
+    kept = out_of_fold.read(candidate / "out_of_fold.csv")
+    p = softmax(fitted.apply(kept.scores), axis=1)[:, MELANOMA]
+    ece = metrics.expected_calibration_error(np.array([row.melanoma for row in kept.rows], np.float64), p)
+    check = next(held_out.calibrated(Artifact.load(candidate), work / "data"))
+    assert f"ECE {ece:.3f} of model.onnx itself on {len(p)} pictures" in check.detail
+
+
+def test_code_that_is_in_no_commit_is_told(candidate: Path, released: Path, work: Path) -> None:
+    seal(candidate, commit="1a2b3c4d5e6f-dirty")
+    check = gate(candidate, released, work)["provenance"]
+    assert check.passed
+    assert (check.verdict, "no commit" in check.detail) == ("WARNING", True)
+    seal(candidate, commit="1a2b3c4d5e6f")
+    assert gate(candidate, released, work)["provenance"].verdict == "passed"
 
 
 def test_a_candidate_without_provenance_is_refused(candidate: Path, released: Path, work: Path) -> None:
@@ -194,7 +209,7 @@ def tiny_row(i: int, *, melanoma: bool, sex: str) -> release.table.Row:
 def test_missing_held_out_scores_and_a_tampered_file_are_named(candidate: Path, released: Path, work: Path) -> None:
     (released / "out_of_fold.csv").unlink()
     said = melalog("release", candidate, "--data", work / "data", "--released", released, code=2)
-    assert "`melalog cross-validate` writes it" in said
+    assert "`melalog export classifier` writes it" in said
     with (candidate / "model.onnx").open("ab") as file:
         file.write(b"x")
     said = melalog("release", candidate, "--data", work / "data", "--released", released, code=2)

@@ -1,4 +1,4 @@
-"""Age, sex and the eight risk factors as log-odds, against the evidence table's own numbers."""
+"""Age, sex and the risk factors as log-odds, against the evidence table's own numbers."""
 
 import math
 
@@ -12,9 +12,15 @@ from fusion.questionnaire import Answers
 ASKED = questionnaire.load()
 IDS = [question.id for question in ASKED.questions if question.evidence]
 CLUSTER = {question.id: question.evidence.cluster for question in ASKED.questions if question.evidence}
-WORSE = {"no": 0, None: 1, "yes": 2}
+CHOICES = {q.id: [c for c in q.choices if c != "unsure"] for q in ASKED.questions if q.evidence}
 
-answers = st.fixed_dictionaries({name: st.sampled_from(["yes", "no", None]) for name in IDS})
+answers = st.fixed_dictionaries({name: st.sampled_from([*CHOICES[name], None]) for name in IDS})
+
+
+def risk(asked: str, answer: str | None) -> float:
+    """What orders the answers of one question; none is in the middle."""
+    evidence = next(q.evidence for q in ASKED.questions if q.id == asked)
+    return evidence.relative_risks.get(answer, 1.0) / evidence.mean if answer else 1.0
 
 
 def weigh(**answered: str | None) -> person.PersonEvidence:
@@ -63,9 +69,11 @@ def test_shrunk_by_half_as_in_the_table(asked: str, shrunk: float) -> None:
 def test_centred_on_the_population(asked: str) -> None:
     """Asking everybody changes nobody's average risk."""
     evidence = next(question.evidence for question in ASKED.questions if question.id == asked)
-    assert evidence is not None
-    yes, no = (weigh(**{asked: answer}).factors[0].likelihood_ratio for answer in ("yes", "no"))
-    assert evidence.prevalence * yes + (1 - evidence.prevalence) * no == pytest.approx(1)
+    ratios = {answer: weigh(**{asked: answer}).factors[0].likelihood_ratio for answer in CHOICES[asked]}
+    shares = {answer: evidence.prevalences.get(answer, 0.0) for answer in ratios}
+    reference = next(answer for answer, share in shares.items() if share == 0)
+    shares[reference] = 1 - sum(shares.values())
+    assert sum(ratios[answer] * shares[answer] for answer in ratios) == pytest.approx(1)
 
 
 def test_overlapping_factors_count_once() -> None:
@@ -78,14 +86,17 @@ def test_overlapping_factors_count_once() -> None:
 def test_a_no_is_not_held_against_what_is_unknown_beside_it() -> None:
     assert worth(prior_melanoma="no") == 0
     assert worth(prior_melanoma="no", prior_skin_cancer="no") < 0
-    assert worth(fair_skin="no") == pytest.approx(0.5 * math.log(0.68), abs=0.01)
+    assert worth(fair_skin="no") == 0
+    dark = {"fair_skin": "no", "skin_type": "V", "hair_colour": "dark", "freckles": "no"}
+    assert worth(**dark) == pytest.approx(0.5 * math.log(1 / 1.2960), abs=0.02)  # the largest of the four ratios
 
 
-@given(answers, st.sampled_from(IDS), st.sampled_from(["yes", None]))
-def test_a_worse_answer_never_lowers_the_risk(answered: dict[str, str | None], asked: str, worse: str | None) -> None:
-    if WORSE[worse] < WORSE[answered[asked]]:
-        return
-    assert worth(**{**answered, asked: worse}) >= worth(**answered) - 1e-12  # the last bit, at the cap
+@given(answers, st.sampled_from(IDS), st.data())
+def test_a_worse_answer_never_lowers_the_risk(answered: dict[str, str | None], asked: str, data: st.DataObject) -> None:
+    other = data.draw(st.sampled_from([*CHOICES[asked], None]))
+    better, worse = sorted((answered[asked], other), key=lambda answer: risk(asked, answer))
+    after, before = worth(**{**answered, asked: worse}), worth(**{**answered, asked: better})
+    assert after >= before - 1e-12  # the last bit, at the cap
 
 
 @given(answers)
@@ -96,8 +107,9 @@ def test_answers_together_stay_within_the_cap(answered: dict[str, str | None]) -
     assert {factor.id for factor in found.factors} == {name for name, answer in answered.items() if answer}
 
 
-def test_all_eight_yes_would_be_far_more_without_shrinkage_and_cap() -> None:
-    found = weigh(**dict.fromkeys(IDS, "yes"))
+def test_the_worst_answers_would_be_far_more_without_shrinkage_and_cap() -> None:
+    worst = {name: max(CHOICES[name], key=lambda answer: risk(name, answer)) for name in IDS}
+    found = weigh(**worst)
     assert found.likelihood_ratio == pytest.approx(4)
     assert math.exp(found.person) > 4.5
     assert math.prod(factor.likelihood_ratio for factor in found.factors) > 100

@@ -99,8 +99,19 @@ def test_losing_a_model_never_looks_surer(seen: ImageEvidence, said: ImageEviden
 
 def test_a_measured_deviation_is_used_and_a_photograph_adds_to_it() -> None:
     seen = ImageEvidence(0.1, 0.1, logit_sd=0.4)
-    assert picture.evaluate(seen, None, "dermoscopy").sd == 0.4
-    assert picture.evaluate(seen, None, "photograph").sd == pytest.approx(math.hypot(0.4, picture.SD_PHOTOGRAPH))
+    alone = math.hypot(0.4, picture.SD_ALONE)
+    assert picture.evaluate(seen, None, "dermoscopy").sd == pytest.approx(alone)
+    assert picture.evaluate(seen, None, "photograph").sd == pytest.approx(math.hypot(alone, picture.SD_PHOTOGRAPH))
+
+
+@given(evidence, st.none() | evidence)
+def test_a_picture_unlike_all_others_may_raise_but_not_lower_and_is_uncertain(
+    seen: ImageEvidence, said: ImageEvidence | None
+) -> None:
+    found = picture.evaluate(seen, said, "dermoscopy", out_of_distribution=True)
+    assert found.melanoma >= 0
+    assert found.malignant >= 0
+    assert found.sd == picture.SD_UNKNOWN
 
 
 @pytest.mark.parametrize("p", [0.0, 1.0])

@@ -33,14 +33,64 @@ def test_a_higher_probability_never_has_a_lower_level(a: float, b: float, c: flo
     assert LEVELS.index(lower) <= LEVELS.index(policy.by_probability(max(a, b), max(c, d)))
 
 
-@given(st.sampled_from(LEVELS), st.booleans(), st.booleans(), st.booleans(), st.booleans())
-def test_floors_forbid_low_and_lower_nothing(level: Level, prior: bool, ok: bool, poor: bool, strange: bool) -> None:
-    found, raised_by = policy.raise_to_floors(
-        level, prior_melanoma=prior, classifier_ok=ok, picture_poor=poor, out_of_distribution=strange
-    )
-    assert LEVELS.index(found) >= LEVELS.index(level)
-    if prior or poor or strange or not ok:
-        assert found != "low"
+floors = st.sets(st.sampled_from(sorted(policy.FLOORS)))
+
+
+@given(st.sampled_from(LEVELS), floors)
+def test_floors_raise_to_the_highest_of_them_and_lower_nothing(level: Level, names: set[str]) -> None:
+    found, raised_by = policy.raise_to_floors(level, names)
+    assert found == max([level, *(policy.FLOORS[name] for name in names)], key=LEVELS.index)
     assert bool(raised_by) == (found != level)
-    applies = {"prior_melanoma": prior, "no_classifier": not ok, "poor_picture": poor, "out_of_distribution": strange}
-    assert set(raised_by) <= {name for name, holds in applies.items() if holds}
+    assert set(raised_by) <= names
+
+
+@given(st.sampled_from(LEVELS), st.sampled_from(LEVELS), floors)
+def test_for_equal_floors_the_level_follows_the_probability(a: Level, b: Level, names: set[str]) -> None:
+    low, high = sorted((a, b), key=LEVELS.index)
+    reached = [LEVELS.index(policy.raise_to_floors(level, names)[0]) for level in (low, high)]
+    assert reached == sorted(reached)
+
+
+@pytest.mark.parametrize(
+    ("factors", "age", "wanted"),
+    [
+        ({"rapid_growth": "yes"}, 20, {"rapid_growth"}),
+        ({"bleeding": "yes"}, 20, {"bleeding"}),
+        ({"change": "yes"}, 39, set()),
+        ({"change": "yes"}, 40, {"change"}),
+        ({"change": "yes"}, None, {"change"}),
+        ({"prior_melanoma": "yes"}, 50, {"prior_melanoma"}),
+        ({"prior_melanoma": "yes", "new_mole": "yes"}, 30, {"prior_melanoma", "melanoma_before_and_change"}),
+        ({"prior_melanoma": "yes", "change": "yes"}, 30, {"prior_melanoma", "melanoma_before_and_change"}),
+        ({"prior_melanoma": "no", "change": "no", "bleeding": "no", "rapid_growth": "no"}, 70, set()),
+        ({"itch": "yes", "new_mole": "yes", "diameter": "7_mm_or_more"}, 70, set()),
+    ],
+)
+def test_floors_that_answers_call_for(factors: dict[str, str], age: int | None, wanted: set[str]) -> None:
+    assert policy.of_answers(factors, age) == wanted
+
+
+@pytest.mark.parametrize(
+    ("p", "threshold", "specificity", "wanted"),
+    [
+        (0.05, 0.05, 0.5, True),
+        (0.049, 0.05, 0.9, False),
+        (0.9, 0.05, 0.49, False),
+        (0.9, None, 0.9, False),
+        (0.9, 0.05, None, False),
+        (None, 0.05, 0.9, False),
+    ],
+)
+def test_a_models_threshold_counts_only_where_its_specificity_was_measured_at_half_or_more(
+    p: float | None, threshold: float | None, specificity: float | None, wanted: bool
+) -> None:
+    assert policy.above(p, threshold, specificity) is wanted
+
+
+def test_one_step_up_and_high_stays() -> None:
+    assert [policy.step_up(level) for level in LEVELS] == ["moderate", "high", "high"]
+
+
+def test_an_operators_thresholds_are_used() -> None:
+    strict = policy.Thresholds(high_melanoma=0.02, moderate_melanoma=0.001)
+    assert [policy.by_probability(p, p, strict) for p in (0.0005, 0.001, 0.02)] == ["low", "moderate", "high"]

@@ -5,12 +5,13 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from fusion import questionnaire
 from fusion.questionnaire import InvalidAnswers
 
 ASKED = questionnaire.load()
-WITH_EVIDENCE = {question.id: question.evidence for question in ASKED.questions if question.evidence}
+QUESTIONS = {question.id: question for question in ASKED.questions}
 
 CSV = {
     ("Bradford 2010", "q1"): 8.61,
@@ -38,44 +39,70 @@ ITEMS = {
 }
 
 
-def test_asks_the_ten_first_questions_in_plain_words() -> None:
-    assert [question.id for question in ASKED.questions] == ["age", "sex", *ITEMS]
-    assert all(question.text.endswith("?") and question.help for question in ASKED.questions)
-    assert all(ASKED.model_dump()["questions"][2 + i]["choices"] == ("yes", "no", "unsure") for i in range(8))
+def test_asks_melalogs_own_questions_first_and_all_in_plain_words() -> None:
+    assert set(ITEMS) | {"age", "sex"} <= set(QUESTIONS)
+    assert all(QUESTIONS[name].choices == ("yes", "no", "unsure") for name in ITEMS)
+    for question in ASKED.questions:
+        assert question.text.endswith("?")
+        assert question.help
+        assert question.source
+        assert question.type == "integer" or question.choices[-1] == "unsure"
+        plain = {"yes", "no", "unsure", "female", "male"}
+        assert set(question.choices) - plain <= set(question.labels), "a choice without words"
 
 
 @pytest.mark.parametrize(
     "asked", ["prior_melanoma", "prior_skin_cancer", "family_skin_cancer", "fair_skin", "sunburns", "parkinsons"]
 )
 def test_estimate_is_that_of_its_source(asked: str) -> None:
-    evidence = WITH_EVIDENCE[asked]
-    assert evidence.relative_risk == CSV[evidence.source, ITEMS[asked]]
+    question = QUESTIONS[asked]
+    assert question.evidence.relative_risks == {"yes": CSV[question.source, ITEMS[asked]]}
 
 
 def test_estimate_between_two_sources_lies_between_them() -> None:
-    immune = WITH_EVIDENCE["weak_immune_system"]
+    immune = QUESTIONS["weak_immune_system"]
     named = [CSV[source, "q8"] for source in immune.source.split(", ")]
     assert len(named) == 2
-    assert min(named) < immune.relative_risk < max(named)
+    assert min(named) < immune.evidence.relative_risks["yes"] < max(named)
 
 
 def test_many_moles_is_a_judgement_and_says_so() -> None:
     """Many moles say little of this one: EVIDENCE 3.6 rule 3 allows 1.0 to 1.2, not the 6.89 of the source."""
-    moles = WITH_EVIDENCE["many_moles"]
+    moles = QUESTIONS["many_moles"]
     assert moles.source.startswith("judgement after ")
     assert {("Gandini 2005 I", "q3"), ("Olsen CM 2010", "q3")} <= CSV.keys()
     assert all(name in moles.source for name in ("Gandini 2005 I", "Olsen CM 2010"))
-    centred = moles.relative_risk / (moles.prevalence * moles.relative_risk + 1 - moles.prevalence)
-    assert 1 < centred <= 1.2
+    assert 1 < moles.evidence.relative_risks["yes"] / moles.evidence.mean <= 1.2
 
 
-answer = st.sampled_from(["yes", "no", "unsure", None])
+@pytest.mark.parametrize("part", ["evidence", "sign"])
+def test_a_weight_for_an_answer_that_cannot_be_given_is_refused(part: str) -> None:
+    told = {"evidence": {"cluster": "c", "relative_risks": {"yse": 2.0}, "prevalences": {}}}
+    told["sign"] = {"likelihood_ratios": {"yse": 2.0}}
+    question = QUESTIONS["itch"].model_dump(exclude={"sign", "evidence"}) | {part: told[part]}
+    with pytest.raises(ValidationError, match="itch names an answer that is not among its choices"):
+        questionnaire.Question.model_validate(question)
+
+
+def test_a_sign_below_one_is_refused_because_no_answer_about_the_spot_may_clear_it() -> None:
+    with pytest.raises(ValidationError):
+        questionnaire.Sign(likelihood_ratios={"no": 0.5})
+
+
+def test_as_fhir_it_asks_the_same() -> None:
+    told = ASKED.to_fhir()
+    assert told["version"] == ASKED.version
+    assert [item["linkId"] for item in told["item"]] == list(QUESTIONS)
+    codes = {item["linkId"]: [o["valueCoding"]["code"] for o in item.get("answerOption", [])] for item in told["item"]}
+    assert codes["diameter"] == list(QUESTIONS["diameter"].choices)
+
+
 valid = st.fixed_dictionaries(
     {},
     optional={
         "age": st.one_of(st.none(), st.integers(0, 120)),
         "sex": st.sampled_from(["female", "male", "unsure", None]),
-        **dict.fromkeys(ITEMS, answer),
+        **{q.id: st.sampled_from([*q.choices, None]) for q in ASKED.questions if q.choices and q.id != "sex"},
     },
 )
 
@@ -91,7 +118,7 @@ def test_unsure_null_and_missing_are_the_same(raw: dict[str, Any]) -> None:
     st.dictionaries(st.text(max_size=20), st.recursive(st.none() | st.booleans() | st.text() | st.floats(), st.lists))
 )
 def test_anything_else_is_refused_by_name_and_without_quoting_it(raw: dict[str, Any]) -> None:
-    refused = {field for field in raw if field not in {"age", "sex", *ITEMS}}
+    refused = {field for field in raw if field not in QUESTIONS}
     if not refused:
         return
     with pytest.raises(InvalidAnswers) as caught:

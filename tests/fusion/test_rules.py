@@ -6,15 +6,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fusion import questionnaire, rules
+from fusion import picture, policy, questionnaire, rules
 from fusion.picture import ImageEvidence, logit
 from fusion.policy import LEVELS
-from fusion.questionnaire import Answers
+from fusion.questionnaire import Answers, Question
 from fusion.rules import Case, Decision
+from fusion.stack import Stack
+
+
+def _weight(question: Question, answer: str) -> float:
+    if question.evidence:
+        return question.evidence.relative_risks.get(answer, 1.0) / question.evidence.mean
+    return question.sign.likelihood_ratios.get(answer, 1.0) + (0 if answer == "no" else 1e-9) if question.sign else 1.0
+
 
 ASKED = questionnaire.load()
-IDS = [question.id for question in ASKED.questions if question.evidence]
-WORSE = {"no": 0, None: 1, "yes": 2}
+WEIGHTS: dict[str, dict[str, float]] = {
+    q.id: {c: _weight(q, c) for c in q.choices if c != "unsure"} for q in ASKED.questions if q.evidence or q.sign
+}
 PRIOR = 0.025
 ROUNDING = 1e-12
 """The cap is stated as what it takes back, so at the cap the sum may differ in its last bit."""
@@ -27,8 +36,25 @@ evidence = st.builds(
     malignant=st.none() | probability,
     malignant_prevalence=st.none() | st.floats(0.01, 0.6),
     logit_sd=st.none() | st.floats(0, 5),
+    threshold_95=st.none() | probability,
+    specificity_95=st.none() | probability,
+    malignant_threshold=st.none() | probability,
+    malignant_specificity=st.none() | probability,
 )
-factors = st.dictionaries(st.sampled_from(IDS), st.sampled_from(["yes", "no"]))
+factors = st.fixed_dictionaries({}, optional={name: st.sampled_from(list(told)) for name, told in WEIGHTS.items()})
+stacks = st.none() | st.builds(
+    Stack,
+    schema_version=st.just(1),
+    classifier_sha256=st.just("a"),
+    vlm_sha256=st.just("b"),
+    intercept=st.floats(-1, 1),
+    classifier=st.floats(0, 2),
+    vlm=st.floats(0, 2),
+    sd=st.floats(0, 2),
+    prevalence=st.just(0.1),
+    fitted_on=st.just("a test"),
+    n=st.just(1),
+)
 people = st.builds(
     Answers, age=st.none() | st.integers(0, 120), sex=st.sampled_from(["female", "male", None]), factors=factors
 )
@@ -40,6 +66,7 @@ cases = st.builds(
     vlm=st.none() | evidence,
     picture_poor=st.booleans(),
     out_of_distribution=st.booleans(),
+    stack=stacks,
 )
 priors = st.floats(0.001, 0.499)
 
@@ -76,9 +103,10 @@ def test_numbers_agree_with_each_other(case: Case, prior: float) -> None:
 @given(cases)
 def test_low_is_never_said_where_it_must_not_be(case: Case) -> None:
     found = decide(case)
-    if case.answers.factors.get("prior_melanoma") == "yes" or case.classifier is None or case.picture_poor:
+    signs = {"prior_melanoma", "bleeding", "rapid_growth"}
+    if any(case.answers.factors.get(sign) == "yes" for sign in signs):
         assert found.level != "low"
-    if case.out_of_distribution:
+    if case.classifier is None or case.picture_poor or case.out_of_distribution:
         assert found.level != "low"
     if found.level == "low":
         assert found.melanoma < 0.01
@@ -87,25 +115,28 @@ def test_low_is_never_said_where_it_must_not_be(case: Case) -> None:
 
 
 @given(cases)
-def test_high_and_moderate_by_the_numbers_alone(case: Case) -> None:
+def test_a_level_is_what_the_numbers_say_or_what_a_floor_raised_it_to(case: Case) -> None:
     found = decide(case)
-    assert (found.level == "high") == (found.melanoma >= 0.03 or found.malignant >= 0.10)
-    if found.melanoma >= 0.01 or found.malignant >= 0.03:
-        assert found.level != "low"
-        assert found.raised_by == ()
+    by_numbers = policy.by_probability(found.melanoma, found.malignant)
+    assert bool(found.raised_by) == (found.level != by_numbers)
+    assert found.level == policy.raise_to_floors(by_numbers, rules.floors(case))[0]
 
 
-@given(cases, st.sampled_from(IDS), st.sampled_from(["yes", None]))
-def test_a_worse_answer_never_lowers_anything(case: Case, asked: str, worse: str | None) -> None:
-    answered = case.answers.factors
-    if WORSE[worse] < WORSE[answered.get(asked)]:
-        return
-    changed = {**answered, asked: worse} if worse else {name: v for name, v in answered.items() if name != asked}
-    before = decide(case)
-    after = decide(but(case, answers=Answers.model_validate({**case.answers.model_dump(), "factors": changed})))
+@given(cases, st.sampled_from(sorted(WEIGHTS)), st.data())
+def test_a_worse_answer_never_lowers_anything(case: Case, asked: str, data: st.DataObject) -> None:
+    """And `unsure` is between: worth no less than the best answer, and no more than the worst."""
+    order = WEIGHTS[asked] | {"unsure": 1.0}
+    two = data.draw(st.lists(st.sampled_from(sorted(order)), min_size=2, max_size=2))
+    better, worse = sorted(two, key=order.__getitem__)
+    before, after = (decide(but(case, answers=answering(case, asked, answer))) for answer in (better, worse))
     assert after.melanoma >= before.melanoma - ROUNDING
     assert after.malignant >= before.malignant - ROUNDING
     assert LEVELS.index(after.level) >= LEVELS.index(before.level)
+
+
+def answering(case: Case, asked: str, answer: str) -> Answers:
+    factors = {name: told for name, told in case.answers.factors.items() if name != asked}
+    return case.answers.model_copy(update={"factors": factors | ({} if answer == "unsure" else {asked: answer})})
 
 
 @given(cases, probability, probability)
@@ -144,7 +175,7 @@ def test_a_photograph_never_lowers_what_is_known_without_it(case: Case) -> None:
 
 def test_interval_is_ninety_percent_of_what_is_uncertain() -> None:
     found = decide(Case(Answers(), "dermoscopy", ImageEvidence(0.1, 0.1, logit_sd=0.5)))
-    deviation = math.sqrt(rules.SD_PRIOR**2 + rules.SD_FACTORS**2 + 0.5**2)
+    deviation = math.sqrt(rules.SD_PRIOR**2 + rules.SD_FACTORS**2 + 0.5**2 + picture.SD_ALONE**2)
     assert width(found) == pytest.approx(2 * 1.6449 * deviation, abs=1e-3)
 
 
@@ -158,7 +189,7 @@ def test_without_any_evidence_the_risk_is_the_prior() -> None:
 @given(people, priors)
 def test_the_person_counts_for_every_skin_cancer(person: Answers, prior: float) -> None:
     found = decide(Case(person), prior)
-    of_person = sum(found.contributions[part] for part in ("age_sex", "person", "cap"))
+    of_person = sum(found.contributions[part] for part in ("age_sex", "person", "cap", "lesion"))
     assert found.malignant == pytest.approx(max(rules.sigmoid(logit(min(2 * prior, 0.9)) + of_person), found.melanoma))
 
 
@@ -176,7 +207,10 @@ def test_a_clear_picture_of_a_young_person_is_low_and_the_floors_lift_it() -> No
     case = Case(Answers(age=25, sex="male"), "dermoscopy", seen)
     assert decide(case).level == "low"
     assert decide(but(case, picture_poor=True)).raised_by == ("poor_picture",)
-    assert decide(but(case, out_of_distribution=True)).raised_by == ("out_of_distribution",)
+    strange = decide(but(case, out_of_distribution=True))  # the picture no longer lowers, so the numbers say so
+    assert strange.level == "moderate"
+    assert "picture.out_of_distribution" in {reason.id for reason in strange.reasons}
+    assert decide(but(case, out_of_distribution=True), 0.001).raised_by == ("out_of_distribution",)
     before = Answers(age=25, sex="male", factors={"prior_melanoma": "yes"})
     assert decide(but(case, answers=before)).raised_by == ("prior_melanoma",)
     assert decide(but(case, modality="photograph")).level == "moderate"

@@ -7,14 +7,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fusion import questionnaire, rules, wording
+from fusion import policy, questionnaire, rules, wording
 from fusion.picture import ImageEvidence
 from fusion.policy import LEVELS, Level
 from fusion.questionnaire import Answers
 from fusion.rules import Case, Decision
 
 ASKED = questionnaire.load()
-IDS = [question.id for question in ASKED.questions if question.evidence]
+WORST = {
+    question.id: max(weights, key=lambda answer: weights[answer])
+    for question in ASKED.questions
+    if (weights := question.evidence.relative_risks if question.evidence else {})
+    or (weights := question.sign.likelihood_ratios if question.sign else {})
+}
+IDS = list(WORST)
 
 ALL_CLEAR = re.compile(
     r"all[- ]clear|good news|great news|harmless|benign|healthy|safe\b|no cancer|not cancer|no melanoma|not melanoma|"
@@ -30,12 +36,16 @@ def decide(level: Level, *, sure: bool = True, factors: dict[str, str] | None = 
     return rules.decide(Case(person, "dermoscopy", seen), ASKED, 0.025)
 
 
+def texts(decision: Decision) -> list[str]:
+    return [reason.text for reason in decision.reasons]
+
+
 def told(decision: Decision) -> str:
     parts = (
         decision.headline,
         decision.advice,
         decision.explanation,
-        *decision.reasons,
+        *texts(decision),
         *decision.questions_for_doctor,
     )
     return "\n".join(parts)
@@ -70,7 +80,7 @@ def test_advice_says_who_and_when(level: Level, when: str) -> None:
 def test_every_level_floor_and_factor_has_words() -> None:
     assert set(wording.HEADLINES) == set(wording.ADVICE) == set(wording.QUESTIONS) == set(LEVELS)
     assert set(wording.FACTORS) == set(IDS)
-    assert set(wording.RAISED_BY) == {"prior_melanoma", "no_classifier", "poor_picture", "out_of_distribution"}
+    assert set(wording.RAISED_BY) == set(policy.FLOORS)
 
 
 def test_disclaimer_says_it_is_no_device_and_can_miss() -> None:
@@ -107,39 +117,42 @@ def test_percent_never_orders_two_probabilities_wrongly(a: float, b: float) -> N
 
 
 @pytest.mark.parametrize("asked", IDS)
-def test_a_yes_is_named_among_the_reasons_and_a_no_is_not(asked: str) -> None:
-    assert wording.FACTORS[asked] in told(decide("moderate", factors={asked: "yes"}))
-    assert wording.FACTORS[asked] not in told(decide("moderate", factors={asked: "no"}))
+def test_an_answer_that_raises_is_among_the_reasons_once_and_by_its_id_and_another_is_not(asked: str) -> None:
+    worst = decide("high", factors={asked: WORST[asked]})
+    assert texts(worst).count(wording.FACTORS[asked]) == 1 or f"floor.{asked}" in {one.id for one in worst.reasons}
+    harmless = [c for q in ASKED.questions if q.id == asked for c in q.choices if c in {"no", "dark", "VI", "none"}]
+    for answer in harmless:
+        assert wording.FACTORS[asked] not in texts(decide("moderate", factors={asked: answer}))
 
 
 def test_reasons_begin_with_what_raised_the_level() -> None:
     case = Case(Answers(age=25), "dermoscopy", ImageEvidence(0.002, 0.11), picture_poor=True)
     raised = rules.decide(case, ASKED, 0.025)
     assert raised.raised_by == ("poor_picture",)
-    assert raised.reasons[0] == wording.RAISED_BY["poor_picture"]
+    assert raised.reasons[0] == wording.Reason("floor.poor_picture", wording.RAISED_BY["poor_picture"])
 
 
 def test_says_that_no_model_could_judge() -> None:
     blind = decide("low", sure=False)
-    assert "No calibrated model could judge the picture, so it does not count." in blind.reasons
-    assert not any("looks" in reason for reason in blind.reasons)
+    assert "No calibrated model could judge the picture, so it does not count." in texts(blind)
+    assert not any("looks" in reason for reason in texts(blind))
 
 
 def test_says_which_way_the_picture_points() -> None:
-    assert "The picture looks less like melanoma than the average spot." in decide("low").reasons
-    assert "The picture looks more like melanoma than the average spot." in decide("high").reasons
+    assert "The picture looks less like melanoma than the average spot." in texts(decide("low"))
+    assert "The picture looks more like melanoma than the average spot." in texts(decide("high"))
 
 
 def test_a_photograph_that_looks_harmless_is_said_not_to_count() -> None:
     found = rules.decide(Case(Answers(), "photograph", ImageEvidence(0.001, 0.11, logit_sd=0.4)), ASKED, 0.025)
-    assert any("not let to lower the risk" in reason for reason in found.reasons)
+    assert any("not let to lower the risk" in reason for reason in texts(found))
     assert found.melanoma >= 0.024
 
 
 def test_another_skin_cancer_is_named() -> None:
     seen = ImageEvidence(0.05, 0.11, malignant=0.9, malignant_prevalence=0.2)
     found = rules.decide(Case(Answers(), "dermoscopy", seen), ASKED, 0.025)
-    assert any("another skin cancer" in reason for reason in found.reasons)
+    assert any("another skin cancer" in reason for reason in texts(found))
 
 
 def test_explanation_holds_the_numbers_that_were_decided() -> None:

@@ -29,36 +29,53 @@ def make_folds(config: TrainConfig, data_dir: Path) -> Folds:
 
     Raises FileNotFoundError for a missing table, ValueError naming an unknown label.
     """
-    rows = _rows(config, data_dir)
-    held = [part for name, count in config.hold_out.items() for part in _fold(rows, name, count, config.fold_seed)]
-    rest = _without(rows, held)
-    calibration = _fold(rest, config.calibration_source, config.calibration_folds, config.fold_seed)
-    rest = _without(rest, calibration)
+    found = rows(config, data_dir)
+    held = _held_out(config, found)
+    rest, calibration = _cut(config, _without(found, held), config.calibration_folds, config.fold_seed)
     validation: list[table.Row] = []
     if config.validation_folds:
-        seed = config.fold_seed + ENDPOINT_SEED
-        validation = _fold(rest, config.calibration_source, config.validation_folds, seed)
-        rest = _without(rest, validation)
+        rest, validation = _cut(config, rest, config.validation_folds, config.fold_seed + ENDPOINT_SEED)
     return Folds(rest, calibration, validation, held)
 
 
-def _rows(config: TrainConfig, data_dir: Path) -> list[table.Row]:
+def split_validation(config: TrainConfig, rows: Sequence[table.Row]) -> tuple[list[table.Row], list[table.Row]]:
+    """(rows to learn from, rows to choose the epoch on) where no calibration fold is set aside."""
+    if config.selection is None:
+        return list(rows), []
+    return _cut(config, rows, config.validation_folds or config.calibration_folds, config.fold_seed + ENDPOINT_SEED)
+
+
+def learnable(config: TrainConfig, data_dir: Path) -> list[table.Row]:
+    """What cross-validation judges and a refit learns: `rows`, but none held out or of a group with a test row."""
+    found = _read(config, data_dir)
+    usable = _usable(config, found, data_dir)
+    return _without(usable, [*_held_out(config, usable), *(row for row in found if row.split == "test")])
+
+
+def rows(config: TrainConfig, data_dir: Path) -> list[table.Row]:
+    """All that a plan may use: rows whose official split is `train`. Raises as `make_folds`."""
+    return _usable(config, _read(config, data_dir), data_dir)
+
+
+def _read(config: TrainConfig, data_dir: Path) -> list[table.Row]:
     if config.table is not None:
-        found = table.read_csv(expand(config.table))
-    else:
-        found = [row for source in config.train_sources for row in table.read(data_dir, source)]
-    rows = [row for row in found if row.split == "train"]
-    check_labels(rows)
-    if not rows:
+        return table.read_csv(expand(config.table))
+    return [row for source in config.train_sources for row in table.read(data_dir, source)]
+
+
+def _usable(config: TrainConfig, found: Sequence[table.Row], data_dir: Path) -> list[table.Row]:
+    usable = [row for row in found if row.split == "train"]
+    check_labels(usable)
+    if not usable:
         raise ValueError(f"{config.table or data_dir} has no rows with split = train: `melalog data split` makes them")
-    sources = {row.source for row in rows}
+    sources = {row.source for row in usable}
     wanted = set(config.hold_out) | ({config.calibration_source} if config.calibration_source else set())
     if wanted - sources:
         raise ValueError(
             f"no rows of {', '.join(sorted(wanted - sources))} among the sources {', '.join(sorted(sources))}: "
             "set calibration_source (null for all) and hold_out to what there is"
         )
-    return rows
+    return usable
 
 
 def check_labels(rows: Sequence[table.Row]) -> None:
@@ -67,6 +84,18 @@ def check_labels(rows: Sequence[table.Row]) -> None:
         if row.dx not in CLASSES and row.dx not in table.COARSE:
             known = ", ".join((*CLASSES, *table.COARSE))
             raise ValueError(f"{row.path}: unknown label {row.dx!r}; known are {known}")
+
+
+def _held_out(config: TrainConfig, found: Sequence[table.Row]) -> list[table.Row]:
+    return [part for name, count in config.hold_out.items() for part in _fold(found, name, count, config.fold_seed)]
+
+
+def _cut(
+    config: TrainConfig, rows: Sequence[table.Row], folds: int, seed: int
+) -> tuple[list[table.Row], list[table.Row]]:
+    """(the rest, one fold of the calibration source), no group on both sides."""
+    held = _fold(rows, config.calibration_source, folds, seed)
+    return _without(rows, held), held
 
 
 def _fold(rows: Sequence[table.Row], source: str | None, folds: int, seed: int) -> list[table.Row]:

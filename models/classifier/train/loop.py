@@ -14,7 +14,7 @@ from models.classifier import distil, pictures, table, weights
 from models.classifier.augment import resized
 from models.classifier.config import TrainConfig
 from models.classifier.network import build, normalise
-from models.classifier.train import checkpoint, devices, folds, log, parameters, phases, scoring
+from models.classifier.train import checkpoint, devices, folds, learned, log, parameters, phases, scoring
 from models.classifier.train.batches import Lesson
 from models.classifier.train.checkpoint import LAST
 from models.classifier.train.errors import CheckpointError, TrainingError
@@ -186,7 +186,8 @@ class Trainer:
     def _keep(self, network: nn.Module, path: Path) -> None:
         config = self.config
         about = {"backbone": config.backbone, "normalisation": config.normalisation, "pad_type": config.pad_type,
-                 "size": str(config.input_size), "epoch": str(self.epoch)}  # fmt: skip
+                 "size": str(config.input_size), "epoch": str(self.epoch),
+                 **learned.record(config, self.rows)}  # fmt: skip
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             weights.write(network, path, about)

@@ -20,16 +20,18 @@ def file(settings: Settings, artifact: Artifact) -> str:
 
 
 def make(settings: Settings, artifact: Artifact, threads: int) -> Engine:
-    """The engine in force. `auto`: OpenVINO in bfloat16 where the processor has it, else ONNX Runtime.
+    """The engine in force. `auto`: OpenVINO where the artifact was measured in bfloat16 and the processor has it.
 
     Raises ProviderError when what was asked for cannot be used.
     """
     name, kind = file(settings, artifact), settings.classifier_engine
-    model = artifact.folder / name
+    model, measured = artifact.folder / name, artifact.manifest.bf16 if name == MODEL_FILE else None
     if kind == "triton":
         return _triton(settings, artifact.manifest.files[name].sha256)
-    if kind == "openvino" or (kind == "auto" and open_vino.has_bf16()):
-        return open_vino.OpenVinoEngine(model, threads)
+    if kind in ("auto", "openvino") and measured is not None and open_vino.has_bf16():
+        return open_vino.OpenVinoEngine(model, threads, "bf16", measured.float32_before)
+    if kind == "openvino":
+        return open_vino.OpenVinoEngine(model, threads, "f32")
     return OnnxEngine(model, threads, kind if kind == "cuda" or kind == "tensorrt" else "cpu")  # noqa: PLR1714  (mypy)
 
 

@@ -1,7 +1,7 @@
 // The first page: one form, one request, one answer in words. It talks to this server's HTTP API only.
 // What came from outside is shown with textContent, never as markup.
 import {
-  CHOICES, CLASSES, CONTRIBUTIONS, FIELDS, LEVELS, MISSING, PROBLEMS, QUALITY, RAISED, REFUSALS, STATUSES, TAKEN, percent, plain,
+  CHOICES, CLASSES, CONTRIBUTIONS, FIELDS, LEVELS, MISSING, PROBLEMS, QUALITY, RAISED, REFUSALS, SECTIONS, STATUSES, TAKEN, percent, plain,
 } from "./words.js";
 
 const $ = (selector) => document.querySelector(selector);
@@ -96,7 +96,7 @@ const TYPES = {
       return make("fieldset", {}, make("legend", { textContent: question.text }), help,
         make("div", { className: "pills" }, ...values.map((value) => make("label", {},
           make("input", { type: "radio", name: `q-${question.id}`, value, defaultChecked: value === "unsure" }),
-          make("span", { textContent: plain(CHOICES, value) })))));
+          make("span", { textContent: question.labels?.[value] ?? plain(CHOICES, value) })))));
     },
     read(question) {
       const { value } = form.elements[`q-${question.id}`];
@@ -121,7 +121,8 @@ async function loadQuestions() {
   try {
     const answer = await fetch("v1/questionnaire", { headers: { Accept: "application/json" } });
     questions = (await answer.json()).questions.filter((question) => question.type in TYPES);
-    place.replaceChildren(...questions.map(draw));
+    place.replaceChildren(...Object.entries(SECTIONS).flatMap(([section, title]) =>
+      [make("h3", { textContent: title }), ...questions.filter((one) => one.section === section).map(draw)]));
   } catch {
     const retry = make("button", { type: "button", textContent: "Load the questions again", onclick: loadQuestions });
     const words = "The questions could not be loaded. You can send the picture without them.";
@@ -308,7 +309,7 @@ function showContributions(contributions) {
 function showFactors(finding) {
   rows("factors", (finding.factors ?? []).map((factor) => make("tr", {},
     make("th", { scope: "row" }, asked(factor.id), make("small", { textContent: factor.source })),
-    make("td", { textContent: plain(CHOICES, factor.answer) }),
+    make("td", { textContent: questions.find(({ id }) => id === factor.id)?.labels?.[factor.answer] ?? plain(CHOICES, factor.answer) }),
     make("td", { textContent: `×${factor.likelihood_ratio.toFixed(2)}` }))));
   put("together", `Together ×${finding.likelihood_ratio.toFixed(2)}: less than multiplied, because such answers overlap. `
     + `Questionnaire ${finding.version}.`);

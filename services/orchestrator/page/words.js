@@ -4,6 +4,8 @@ export const LEVELS = { low: "Low", moderate: "Moderate", high: "High" };
 
 export const CHOICES = { yes: "Yes", no: "No", unsure: "Not sure", female: "Female", male: "Male" };
 
+export const SECTIONS = { spot: "About the spot", you: "About you" };
+
 export const FIELDS = { image: "The picture", modality: "How it was taken" };
 
 export const CLASSES = {
@@ -39,7 +41,15 @@ export const CONTRIBUTIONS = {
 };
 
 export const RAISED = {
+  rapid_growth: "the spot grows quickly",
+  melanoma_before_and_change: "a new or changed spot after an earlier melanoma",
   prior_melanoma: "an earlier melanoma",
+  bleeding: "the spot bleeds or crusts",
+  change: "the spot has changed",
+  classifier_threshold: "the picture model finds it suspicious",
+  vlm_threshold: "the second picture model finds it suspicious",
+  other_skin_cancer: "signs of another skin cancer in the picture",
+  llm: "the hosted language model's view",
   no_classifier: "the main model could not judge the picture",
   poor_picture: "the picture is not good enough",
   out_of_distribution: "the picture is unlike those the model learned from",

@@ -31,9 +31,12 @@ def plan(**changes: Any) -> TrainConfig:
     return TrainConfig.model_validate({**PLAN, **changes})
 
 
-def write_data(data: Path) -> Path:
-    """84 and 28 pictures of 7 diagnoses, two of each lesion; the last lesion of each diagnosis is for the test."""
-    for source, per_class in (("ham10000", 12), ("isic2017", 4)):
+def write_data(data: Path, times: int = 1) -> Path:
+    """84 and 28 pictures of 7 diagnoses, two of each lesion; the last lesion of each diagnosis is for the test.
+
+    `times` as many, where figures are to mean something.
+    """
+    for source, per_class in (("ham10000", 12 * times), ("isic2017", 4 * times)):
         folder = data / source / "images"
         folder.mkdir(parents=True)
         rows = []

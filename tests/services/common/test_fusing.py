@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from fusion.questionnaire import InvalidAnswers
 from services.common import fusing
+from services.common.fusing import Rules
 from services.contracts import (
     ClassifyResponse,
     FuseRequest,
@@ -31,11 +32,11 @@ NOTHING = FuseRequest()
 
 
 def risk(request: FuseRequest) -> float:
-    return fusing.decide(request, PRIOR).melanoma
+    return fusing.decide(request, Rules(PRIOR)).melanoma
 
 
 def answer(request: FuseRequest, explanation: str | None = None) -> FuseResponse:
-    return fusing.respond(fusing.decide(request, PRIOR), explanation, FusionInfo(engine="rules"))
+    return fusing.respond(fusing.decide(request, Rules(PRIOR)), explanation, FusionInfo(engine="rules"))
 
 
 @pytest.mark.parametrize("status", ["unavailable", "timeout", "invalid"])
@@ -47,7 +48,7 @@ def test_a_finding_that_is_not_ok_does_not_count(status: Status) -> None:
     ):
         assert risk(FuseRequest.model_validate(part)) == risk(NOTHING)
     failed = FuseRequest(classifier=SEEN.model_copy(update={"status": status}))
-    assert fusing.decide(failed, PRIOR).level != "low"
+    assert fusing.decide(failed, Rules(PRIOR)).level != "low"
 
 
 def test_findings_count() -> None:
@@ -58,10 +59,10 @@ def test_findings_count() -> None:
 def test_a_picture_unlike_all_others_is_never_low() -> None:
     clear = SEEN.model_copy(update={"melanoma": 0.005, "malignant": 0.01})
     request = FuseRequest(answers={"age": 25}, modality="dermoscopy", classifier=clear)
-    assert fusing.decide(request, PRIOR).level == "low"
+    assert fusing.decide(request, Rules(PRIOR)).level == "low"
     for known, level in ((True, "low"), (None, "low"), (False, "moderate")):
         seen = clear.model_copy(update={"in_distribution": known})
-        assert fusing.decide(request.model_copy(update={"classifier": seen}), PRIOR).level == level
+        assert fusing.decide(request.model_copy(update={"classifier": seen}), Rules(PRIOR)).level == level
 
 
 def test_a_vlm_alone_says_nothing_about_a_photograph() -> None:
@@ -114,7 +115,7 @@ def test_an_explanation_replaces_words_and_no_number() -> None:
 def test_another_versions_question_is_ignored_and_a_wrong_answer_is_not() -> None:
     assert risk(FuseRequest(answers={"shoe_size": 43})) == risk(NOTHING)
     with pytest.raises(InvalidAnswers, match="sunburns"):
-        fusing.decide(FuseRequest(answers={"sunburns": "often"}), PRIOR)
+        fusing.decide(FuseRequest(answers={"sunburns": "often"}), Rules(PRIOR))
 
 
 optional_probability = st.none() | st.floats(0, 1)
@@ -148,5 +149,5 @@ requests = st.builds(
 
 @given(requests, st.floats(1e-9, 0.499))
 def test_any_message_of_the_contract_has_an_answer_of_the_contract(request: FuseRequest, prior: float) -> None:
-    found = fusing.respond(fusing.decide(request, prior), None, FusionInfo(engine="rules"))
+    found = fusing.respond(fusing.decide(request, Rules(prior)), None, FusionInfo(engine="rules"))
     assert FuseResponse.model_validate_json(found.model_dump_json()).risk.level == found.risk.level

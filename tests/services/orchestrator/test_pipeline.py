@@ -6,6 +6,7 @@ from typing import Any, get_args
 import pytest
 
 from services.common.client import DependencyFailure
+from services.common.fusing import Rules
 from services.contracts import ClassifyResponse, Modality
 from services.orchestrator.pipeline import Assessor
 from services.orchestrator.submission import Submission
@@ -40,7 +41,7 @@ def assess(asked: Any, **seen: Any) -> tuple[str, str]:
     nodes: Any = FakeNodes(**seen)
     trace: Any = None
     submission = Submission(b"", {"age": 25}, asked)
-    answer = asyncio.run(Assessor(nodes, 0.025, 10).assess(submission, trace, heatmap=False))
+    answer = asyncio.run(Assessor(nodes, Rules(0.025), 10).assess(submission, trace, heatmap=False))
     assert answer.findings.classifier.modality == seen.get("modality")
     return answer.modality, answer.risk.level
 

@@ -1,0 +1,95 @@
+"""Which part of a network must stay in float32 when OpenVINO serves the rest in bfloat16.
+
+Eight bits are enough for most convolutions. A first depthwise convolution whose batch normalisation was folded into it
+may subtract large numbers: there the rounding of the picture itself becomes a wrong risk.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from rich.progress import track
+
+from export.variants import MAX_AUC_LOSS
+from models.classifier import evaluate, metrics, table
+from models.classifier.artifact import MODEL_FILE, Artifact
+
+MAX_SHIFT = 0.06
+"""Of the melanoma logit, in all but one of twenty pictures; an average hides the pictures that are ruined."""
+DEPTHS = (2, 4, 8, 16, 32)
+"""How many of a network's first convolutions are tried in float32."""
+
+Run = Callable[[NDArray[np.uint8]], list[Any]]
+Compile = Callable[[Sequence[str]], Run]
+"""From convolutions whose inputs stay in float32 to a function of pictures uint8 [N, S, S, 3]."""
+
+
+def chains(model: Path) -> list[list[str]]:
+    """The convolutions of each network in an artifact's graph (an ensemble has several), in order."""
+    graph = onnx.load(model, load_external_data=False).graph
+    network: dict[str, int] = {}  # tensor to the network it belongs to
+    found: list[list[str]] = []
+    for node in graph.node:
+        mine = {network[name] for name in node.input if name in network}
+        if node.op_type == "Conv":
+            if not mine:
+                mine = {len(found)}
+                found.append([])
+            found[min(mine)].append(node.name)
+        if len(mine) == 1:
+            network |= dict.fromkeys(node.output, mine.pop())
+    return found
+
+
+def search(model: Path, cache: NDArray[np.uint8], compiled: Compile) -> tuple[str, ...]:
+    """The fewest leading convolutions, network by network, that must stay in float32 to move no logit by MAX_SHIFT.
+
+    Raises ValueError when no depth that is tried is enough.
+    """
+    wanted = evaluate.run(model, cache)["logit"]
+
+    def shift(before: Sequence[str]) -> float:
+        found = np.array([one.logit for one in compiled(before)(cache)])
+        return float(np.quantile(np.abs(found - wanted), 0.95))
+
+    before: dict[int, str] = {}
+    best = shift(())
+    options = [(i, names[depth]) for i, names in enumerate(chains(model)) for depth in DEPTHS if depth < len(names)]
+    for index, name in track(options, description="bfloat16"):
+        if best <= MAX_SHIFT:
+            break
+        tried = shift(tuple((before | {index: name}).values()))
+        if tried < 0.8 * best:  # otherwise not worth its time
+            before[index], best = name, tried
+    if best > MAX_SHIFT:
+        raise ValueError(f"one logit in twenty moves by {best:.2f} or more in bfloat16; {MAX_SHIFT} are allowed")
+    return tuple(before.values())
+
+
+@dataclass(frozen=True)
+class Judged:
+    """bfloat16 against float32 on held-out pictures; the interval is 95 %, by lesion or patient."""
+
+    auc_change: float
+    interval: tuple[float, float]
+    largest_change: float
+    n: int
+
+    @property
+    def worth_serving(self) -> bool:
+        """Loses no more than any other form of the network may."""
+        return self.auc_change >= -MAX_AUC_LOSS
+
+
+def judge(artifact: Artifact, run: Run, rows: Sequence[table.Row]) -> Judged:
+    """Measure a compiled graph against the fp32 file on rows that it has not learned from."""
+    cache = evaluate.prepared(artifact, rows)
+    old = evaluate.decide(evaluate.run(artifact.folder / MODEL_FILE, cache), rows, evaluate.MELANOMA_ENDPOINT)
+    told = {"melanoma": np.array([one.melanoma for one in run(cache)])}
+    new = evaluate.decide(told, rows, evaluate.MELANOMA_ENDPOINT)
+    change, interval = metrics.paired(metrics.METRICS["auc"], new.truth, new.p, old.p, new.groups)
+    return Judged(change, interval, float(np.abs(new.p - old.p).max()), len(rows))
