@@ -21,7 +21,6 @@ from services.common.settings import Settings
 def parts(data: Path) -> list[Part]:
     """The headline first: biopsied lesions of patients that the classifier has not learned from."""
     artifact, prior = Artifact.load(RELEASED), Settings().prior
-    fold = artifact.manifest.calibration
     learned = report.learned_groups(RELEASED, data)
     people = read(data)
     shown = [one for one in people if one.picture]
@@ -32,12 +31,12 @@ def parts(data: Path) -> list[Part]:
 
     def some(name: str, says: str, chosen: np.ndarray) -> Part:
         found = {key: outputs[key][chosen].astype(float) for key in ("melanoma", "malignant")}
-        return measure(name, says, [shown[i] for i in np.flatnonzero(chosen)], found, fold, prior)
+        return measure(name, says, [shown[i] for i in np.flatnonzero(chosen)], found, artifact, prior)
 
     return [
         some("headline", "biopsied, with a photograph, of patients the classifier never saw", new & biopsied),
         measure(
-            "biopsied", "all biopsied, no picture used", [one for one in people if one.biopsied], None, fold, prior
+            "biopsied", "all biopsied, no picture used", [one for one in people if one.biopsied], None, artifact, prior
         ),
         some(
             "learned", "biopsied, of patients the classifier learned from: the image's figures flatter", ~new & biopsied

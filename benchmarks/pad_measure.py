@@ -11,7 +11,7 @@ from benchmarks.pad_models import PREVALENCE
 from benchmarks.pad_people import Person
 from fusion.policy import LEVELS
 from models.classifier import metrics
-from models.classifier.artifact import Calibration
+from models.classifier.artifact import Artifact
 from models.classifier.metrics import Array
 
 
@@ -37,25 +37,26 @@ def measure(
     says: str,
     people: Sequence[Person],
     found: dict[str, Array] | None,
-    fold: Calibration,
+    artifact: Artifact,
     prior: float,
     splits: int = pad_models.SPLITS,
 ) -> Part:
     """Fit and judge every model on these people."""
     truth = np.array([one.malignant for one in people], float)
     groups = [one.group for one in people]
-    features = pad_models.evidence(people, found, fold, prior)
+    features = pad_models.evidence(people, found, artifact, prior)
     order = [one for one in pad_models.NAMES if one in features]
-    p = {one: pad_models.out_of_fold(features[one], truth, groups, splits) for one in order}
-    part = Part(name, says, truth, groups, p)
+    judged = {one: pad_models.out_of_fold(features[one], truth, groups, splits) for one in order}
+    part = Part(name, says, truth, groups, {one: found.p for one, found in judged.items()})
+    drawn = np.concatenate(list(metrics.draws(groups)))
+    everyone = np.ones((1, len(truth)))
+    aucs = {one: pad_models.auc(found, truth, np.concatenate([everyone, drawn])) for one, found in judged.items()}
     for one in order:
-        part.figures[one] = _figures(truth, p[one], groups)
-    for one in order:
-        if "image" in p and one != "image":
-            value, interval = metrics.paired(metrics.METRICS["auc"], truth, p[one], p["image"], groups)
-            part.differences[one] = {"value": value, "interval": interval, "n": len(truth)}
+        part.figures[one] = {"auc": _first(aucs[one])} | _figures(truth, part.p[one], groups)
+        if "image" in aucs and one != "image":
+            part.differences[one] = _first(aucs[one] - aucs["image"])
     if found is not None:
-        for known, levels in pad_models.levels(people, found, fold, prior).items():
+        for known, levels in pad_models.levels(people, found, artifact, prior).items():
             part.levels[known] = {
                 kind: _shares(levels[chosen], [g for g, mine in zip(groups, chosen, strict=True) if mine])
                 for kind, chosen in (("malignant", truth == 1), ("benign", truth == 0))
@@ -68,9 +69,13 @@ def _shares(levels: np.ndarray, groups: Sequence[str]) -> list[dict[str, Any]]:
     return [{"value": value, "interval": interval, "n": len(levels)} for value, interval in found]
 
 
+def _first(values: Array) -> dict[str, Any]:
+    """The figure of everyone, and its interval from the resamples behind it."""
+    return {"value": float(values[0]), "interval": metrics.interval(values[1:])}
+
+
 def _figures(truth: Array, p: Array, groups: Sequence[str]) -> dict[str, dict[str, Any]]:
     here = {
-        "auc": metrics.METRICS["auc"],
         "sensitivity_at_80_specificity": pad_models.sensitivity_at(0.8),
         "brier": metrics.METRICS["brier"],
         "ece": metrics.METRICS["ece"],
@@ -80,9 +85,9 @@ def _figures(truth: Array, p: Array, groups: Sequence[str]) -> dict[str, dict[st
     found |= metrics.bootstrap_all(
         {"net_benefit_at_5_percent": pad_models.net_benefit(PREVALENCE)}, truth, pad_models.shifted(p, truth), groups
     )
-    told = {name: {"value": value, "interval": interval, "n": len(truth)} for name, (value, interval) in found.items()}
+    told = {name: {"value": value, "interval": interval} for name, (value, interval) in found.items()}
     slope = pad_models.calibration_slope(truth, p)
-    return told | {"calibration_slope": {"value": slope, "n": len(truth)}}
+    return told | {"calibration_slope": {"value": slope}}
 
 
 def verdict(headline: Part, trap: Part) -> list[str]:

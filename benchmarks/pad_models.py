@@ -1,6 +1,7 @@
 """Four ways to tell malignant lesions of PAD-UFES-20 from others, each judged on patients that it was not fitted on."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,11 +9,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold
 
 from benchmarks.pad_people import Person
+from benchmarks.seen import evidence as evidence_of
 from fusion import questionnaire, rules
-from fusion.picture import ImageEvidence, logit
+from fusion.picture import logit
 from fusion.policy import LEVELS
 from models.classifier import metrics
-from models.classifier.artifact import Calibration
+from models.classifier.artifact import Artifact
 from models.classifier.metrics import Array, Metric, Samples
 
 FOLDS, SPLITS = 5, 20
@@ -29,7 +31,7 @@ NAMES = {
 
 
 def evidence(
-    people: Sequence[Person], found: Mapping[str, Array] | None, fold: Calibration, prior: float
+    people: Sequence[Person], found: Mapping[str, Array] | None, artifact: Artifact, prior: float
 ) -> dict[str, Array]:
     """Features [N, k] of each model; without pictures, of those that need none.
 
@@ -43,7 +45,7 @@ def evidence(
     if found is None:
         return features
     seen = [
-        ImageEvidence(float(mel), fold.prevalence, float(mal), fold.malignant_prevalence, fold.logit_sd)
+        evidence_of(artifact, float(mel), float(mal))
         for mel, mal in zip(found["melanoma"], found["malignant"], strict=True)
     ]
     image = np.array([logit(float(p)) for p in found["malignant"]])
@@ -59,33 +61,55 @@ def evidence(
 
 
 def levels(
-    people: Sequence[Person], found: Mapping[str, Array], fold: Calibration, prior: float
+    people: Sequence[Person], found: Mapping[str, Array], artifact: Artifact, prior: float
 ) -> dict[str, NDArray[np.int64]]:
     """Index into LEVELS [N] as Melalog would have answered: with the picture alone, and with the answers too."""
     asked = questionnaire.load()
     told: dict[str, list[int]] = {"image alone": [], "image and answers": []}
     for one, mel, mal in zip(people, found["melanoma"], found["malignant"], strict=True):
-        seen = ImageEvidence(float(mel), fold.prevalence, float(mal), fold.malignant_prevalence, fold.logit_sd)
+        seen = evidence_of(artifact, float(mel), float(mal))
         for known, answers in zip(told, ({}, one.answers), strict=True):
             case = rules.Case(asked.parse(answers), "photograph", seen)
             told[known].append(LEVELS.index(rules.decide(case, asked, prior).level))
     return {known: np.array(found) for known, found in told.items()}
 
 
-def out_of_fold(features: Array, truth: Array, groups: Sequence[str], splits: int = SPLITS) -> Array:
-    """Probabilities [N] of a logistic (re)calibration fitted without the patient: mean log-odds over several splits."""
-    told = np.zeros(len(truth))
+@dataclass(frozen=True)
+class Judged:
+    """Probabilities [N], and how malignant and benign lesions judged by one fit compare: wins and pairs [P, Q]."""
+
+    p: Array
+    wins: Array
+    pairs: Array
+
+
+def out_of_fold(features: Array, truth: Array, groups: Sequence[str], splits: int = SPLITS) -> Judged:
+    """A logistic (re)calibration fitted without the patient it judges: mean log-odds over several splits.
+
+    Ranks are compared among lesions judged by the same fit only: what a fit says depends on who was left out, and in
+    pooled folds that works against every model, most against one that knows next to nothing (Airola 2011).
+    """
+    told, positive, negative = np.zeros(len(truth)), np.flatnonzero(truth == 1), np.flatnonzero(truth == 0)
+    wins, pairs = np.zeros((2, len(positive), len(negative)))
     for seed in range(splits):
-        for kept, left in StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed).split(features, truth, groups):
+        z, fold = np.zeros(len(truth)), np.zeros(len(truth), int)
+        parts = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed).split(features, truth, groups)
+        for number, (kept, left) in enumerate(parts):
             centre, scale = features[kept].mean(0), features[kept].std(0) + 1e-9
-            # Fewer malignant among those kept means more among those left: unweighed, the intercept would tell.
-            share = np.where(
-                truth[kept] == 1, truth.mean() / truth[kept].mean(), (1 - truth.mean()) / (1 - truth[kept].mean())
-            )
-            model = LogisticRegression(C=10.0, max_iter=1000)
-            model.fit((features[kept] - centre) / scale, truth[kept], sample_weight=share)
-            told[left] += model.decision_function((features[left] - centre) / scale) / splits
-    return np.asarray(1 / (1 + np.exp(-told)))
+            model = LogisticRegression(C=10.0, max_iter=1000).fit((features[kept] - centre) / scale, truth[kept])
+            z[left], fold[left] = model.decision_function((features[left] - centre) / scale), number
+        together = fold[positive][:, None] == fold[negative]
+        pairs += together
+        wins += together * (np.sign(z[positive][:, None] - z[negative]) + 1) / 2
+        told += z / splits
+    return Judged(np.asarray(1 / (1 + np.exp(-told))), wins, pairs)
+
+
+def auc(judged: Judged, truth: Array, weights: Array) -> Array:
+    """AUC of each resample, weights [B, N]; NaN where no pair was drawn."""
+    positive, negative = weights[:, truth == 1], weights[:, truth == 0]
+    with np.errstate(invalid="ignore"):
+        return np.asarray(((positive @ judged.wins) * negative).sum(1) / ((positive @ judged.pairs) * negative).sum(1))
 
 
 def sensitivity_at(specificity: float) -> Metric:

@@ -35,9 +35,9 @@ FIGURES = {
 METHOD = (
     (
         "Every model is a logistic regression fitted without the patient it judges: five folds by patient, 20 splits, "
-        "their log-odds averaged, each fit weighed to the share of malignant lesions of all folds. For image, answers "
-        "and fusion it only recalibrates one number. Intervals are the middle 95 % over 1,000 resamples of patients, "
-        "with the fits held fixed."
+        "their log-odds averaged. For image, answers and fusion it only recalibrates one number. AUC compares lesions "
+        "judged by the same fit only (pooled folds would count against models that know little). Intervals are the "
+        "middle 95 % over 1,000 resamples of patients, with the fits held fixed."
     ),
     (
         "Net benefit counts malignant lesions found less false alarms, weighed for acting at 3 % (Vickers 2019). Where "

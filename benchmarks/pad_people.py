@@ -1,7 +1,8 @@
 """PAD-UFES-20's patients as Melalog would have met them: their answers by question id, and what was not answered.
 
-Left out because they give the label away: `biopsed`, the diameters, `dx_basis`. Left out because there is no such
-question: smoking, drinking, pesticides, ancestry, water, sewage, and `cancer_history` (any cancer, not of the skin).
+Left out because they give the label away: `biopsed`, `dx_basis`, and the diameters with the question they would answer.
+Left out because there is no such question: smoking, drinking, pesticides, ancestry, water, sewage, and `cancer_history`
+(any cancer, not of the skin).
 """
 
 import csv
@@ -13,6 +14,12 @@ from fusion import questionnaire
 
 Value = str | int | None
 YES_NO: dict[str, Value] = {"True": "yes", "False": "no"}
+SKIN_TYPES = ("I", "II", "III", "IV", "V", "VI")
+SITES: dict[str, Value] = {
+    "FACE": "face", "NOSE": "face", "LIP": "face", "SCALP": "scalp_neck", "EAR": "scalp_neck", "NECK": "scalp_neck",
+    "CHEST": "chest_belly", "ABDOMEN": "chest_belly", "BACK": "back", "ARM": "arm", "FOREARM": "arm", "HAND": "hand",
+    "THIGH": "leg", "FOOT": "foot",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -48,18 +55,19 @@ def _sex(told: str) -> Value:
     return told if told in ("female", "male") else None
 
 
-def _fair(told: str) -> Value:
-    return None if not told else "yes" if float(told) <= 2 else "no"
+def _skin_type(told: str) -> Value:
+    return SKIN_TYPES[int(float(told)) - 1] if told else None
 
 
 MAPPING = (
     Asked(("age",), "age", _age),
     Asked(("sex",), "sex", _sex),
     Asked(("skin_cancer_history",), "prior_skin_cancer", _yes_no, "PAD may count the family's too"),
-    Asked(("fitspatrick",), "fair_skin", _fair, "skin types I and II are taken for fair"),
+    Asked(("fitspatrick",), "skin_type", _skin_type),
     Asked(("grew", "changed"), "change", _either, "either; PAD says nothing of weeks or months"),
     Asked(("bleed",), "bleeding", _yes_no),
     Asked(("itch",), "itch", _yes_no),
+    Asked(("site",), "body_site", SITES.get, "nose and lip are face, ear is scalp or neck"),
 )
 """Columns, question, and what is not quite the same."""
 TOLD = (

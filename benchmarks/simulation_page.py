@@ -15,7 +15,9 @@ METHOD = (
     (
         "Answers are drawn one by one from the prevalences that questionnaire.json cites, ages from the European "
         "Standard Population 2013 above 20: how answers go together is not known, and people who worry about a spot "
-        "are not the population. Pictures are drawn from the held-out fold (HAM10000), whatever the person answered."
+        "are not the population. Pictures are drawn from the held-out fold (HAM10000), whatever the person answered; "
+        "the classifier speaks alone, because the fold's verdicts of the vlm are not kept. No sign of the spot "
+        "(change, growth, bleeding) is drawn: how common they are is not published."
     ),
     "It shows how the rules behave, not how many melanomas they would find. Shares of 10,000 are good to one point.",
 )

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks import seen
 from fusion.picture import ImageEvidence
-from fusion.questionnaire import Question, Questionnaire
+from fusion.questionnaire import UNSURE, Question, Questionnaire
 from models.classifier import calibration, out_of_fold
 from models.classifier.artifact import RELEASED, Artifact
 from models.classifier.labels import MALIGNANT, MELANOMA
@@ -41,7 +42,11 @@ def _drawn(question: Question, n: int, rng: np.random.Generator) -> list[str]:
     known = question.evidence
     if known is None:
         raise ValueError(f"{question.id} has no evidence to draw from")
-    return np.where(rng.random(n) < known.prevalence, "yes", "no").tolist()
+    shares = dict(known.prevalences)
+    rest = [choice for choice in question.choices if choice != UNSURE and choice not in shares]
+    shares |= dict.fromkeys(rest, (1 - sum(shares.values())) / len(rest))
+    drawn: list[str] = rng.choice(list(shares), n, p=list(shares.values())).tolist()
+    return drawn
 
 
 @dataclass(frozen=True)
@@ -50,22 +55,17 @@ class Pictures:
 
     kinds: Mapping[str, NDArray[np.float64]]
     """[N, 2]: melanoma and malignant."""
-    prevalence: float
-    malignant_prevalence: float
-    logit_sd: float
+    artifact: Artifact
 
     def draw(self, kind: str, rng: np.random.Generator) -> ImageEvidence:
         """One picture of this kind."""
         melanoma, malignant = self.kinds[kind][rng.integers(len(self.kinds[kind]))]
-        return self.evidence(float(melanoma), float(malignant))
+        return seen.evidence(self.artifact, float(melanoma), float(malignant))
 
     def average(self) -> ImageEvidence:
         """A picture that says nothing either way."""
-        return self.evidence(self.prevalence, self.malignant_prevalence)
-
-    def evidence(self, melanoma: float, malignant: float) -> ImageEvidence:
-        """What the classifier's finding would be."""
-        return ImageEvidence(melanoma, self.prevalence, malignant, self.malignant_prevalence, self.logit_sd)
+        fold = self.artifact.manifest.calibration
+        return seen.evidence(self.artifact, fold.prevalence, fold.malignant_prevalence)
 
 
 def pictures() -> Pictures:
@@ -86,5 +86,4 @@ def pictures() -> Pictures:
         "other skin cancer": p[malignant & (labels != MELANOMA)],
         "not melanoma": p[labels != MELANOMA],
     }
-    fold = artifact.manifest.calibration
-    return Pictures(kinds, fold.prevalence, fold.malignant_prevalence, fold.logit_sd)
+    return Pictures(kinds, artifact)

@@ -18,7 +18,7 @@ COLUMNS = (
     "file", "malignant", "group", "age", "sex", "site", "skin_cancer_history", "cancer_history", "fitspatrick",
     "itch", "grew", "changed", "bleed", "biopsed", "diameter_1",
 )  # fmt: skip
-FOLD = Artifact.load(RELEASED).manifest.calibration
+ARTIFACT = Artifact.load(RELEASED)
 
 
 def record(**known: str) -> dict[str, str]:
@@ -38,12 +38,12 @@ def write(data: Path, records: Sequence[dict[str, str]]) -> Path:
 def test_columns_become_answers_and_what_is_unknown_stays_unknown(tmp_path: Path) -> None:
     told = record(age="52.0", sex="male", skin_cancer_history="True", fitspatrick="3.0", itch="UNK", changed="UNK")
     first, second, third = pad_people.read(write(tmp_path, [told, record(fitspatrick="1.0"), record(malignant="0")]))
-    expected = {"age": 52, "sex": "male", "prior_skin_cancer": "yes", "fair_skin": "no"}
+    expected = {"age": 52, "sex": "male", "prior_skin_cancer": "yes", "skin_type": "III"}
     assert first.answers == expected
     assert first.unanswered == tuple(
         name not in ("age", "sex", "skin_cancer_history", "fitspatrick") for name in pad_people.TOLD
     )
-    assert second.answers == {"fair_skin": "yes"}
+    assert second.answers == {"skin_type": "I"}
     assert (first.malignant, third.malignant) == (True, False)
 
 
@@ -55,9 +55,11 @@ def test_neither_malignant_nor_benign_is_left_out_and_leaks_are_not_read(tmp_pat
 
 def test_every_question_that_is_asked_takes_what_the_mapping_gives() -> None:
     asked = [one for one in pad_people.MAPPING if one.offered]
-    assert {"age", "sex", "prior_skin_cancer", "fair_skin"} <= {one.question for one in asked}
+    assert {"age", "sex", "prior_skin_cancer", "skin_type", "change", "bleeding", "itch"} <= {
+        one.question for one in asked
+    }
     for one in asked:
-        for cell in ("True", "False", "UNK", "", "1.0", "5.0", "male"):
+        for cell in ("True", "False", "UNK", "", "1.0", "5.0", "male", *pad_people.SITES):
             try:
                 value = one.of(*[cell] * len(one.columns))
             except ValueError:
@@ -92,7 +94,7 @@ def made(n: int, seed: int = 0) -> tuple[list[Person], dict[str, np.ndarray]]:
 @pytest.fixture(scope="module")
 def part() -> pad_measure.Part:
     people, found = made(240)
-    return pad_measure.measure("headline", "made up", people, found, FOLD, 0.025, splits=2)
+    return pad_measure.measure("headline", "made up", people, found, ARTIFACT, 0.025, splits=2)
 
 
 def test_the_models_come_out_in_the_order_they_were_made(part: pad_measure.Part) -> None:
@@ -112,8 +114,17 @@ def test_recalibrated_probabilities_are_calibrated(part: pad_measure.Part) -> No
 def test_a_model_without_information_is_at_one_half_and_not_below() -> None:
     """Pooled folds would push it far below: fewer positives to learn from, more to judge."""
     truth = np.repeat([1.0, 0.0], [40, 12])
-    p = pad_models.out_of_fold(np.zeros((52, 1)), truth, [f"g{i}" for i in range(52)], splits=3)
-    assert metrics.METRICS["auc"](truth, p) == pytest.approx(0.5)
+    judged = pad_models.out_of_fold(np.zeros((52, 1)), truth, [f"g{i}" for i in range(52)], splits=3)
+    assert pad_models.auc(judged, truth, np.ones((1, 52)))[0] == pytest.approx(0.5)
+
+
+def test_of_one_number_the_auc_is_that_of_the_number() -> None:
+    rng = np.random.default_rng(0)
+    truth = (rng.random(300) < 0.5).astype(float)
+    x = truth + rng.normal(size=300)
+    judged = pad_models.out_of_fold(x[:, None], truth, [f"g{i}" for i in range(300)], splits=8)
+    told = pad_models.auc(judged, truth, np.ones((1, 300)))[0]
+    assert told == pytest.approx(metrics.METRICS["auc"](truth, x), abs=0.01)
 
 
 def test_the_figures_of_a_threshold_against_counting() -> None:
@@ -142,5 +153,6 @@ def test_the_page_stands_alone_and_the_file_says_the_same(part: pad_measure.Part
     assert "<script" not in html
     assert told[0] in html
     assert html.count("<svg") == 4
-    assert found["parts"]["headline"]["figures"]["image"]["auc"]["n"] == 240
+    assert found["parts"]["headline"]["figures"]["image"]["auc"]["value"] > 0.8
+    assert found["parts"]["headline"]["lesions"] == 240
     assert found["verdict"] == told

@@ -25,11 +25,16 @@ def test_people_are_as_frequent_as_published_and_valid() -> None:
     ages = np.array([one["age"] for one in people])
     assert 20 <= ages.min() <= ages.max() < 95
     assert ages.mean() == pytest.approx(49.5, abs=1.5)
-    for question in ("fair_skin", "prior_melanoma"):
+    for question, answer in (
+        ("fair_skin", "yes"),
+        ("prior_melanoma", "yes"),
+        ("skin_type", "II"),
+        ("hair_colour", "red"),
+    ):
         known = next(one for one in asked.questions if one.id == question).evidence
         assert known is not None
-        share = np.mean([one[question] == "yes" for one in people])
-        assert share == pytest.approx(known.prevalence, abs=0.03)
+        share = np.mean([one[question] == answer for one in people])
+        assert share == pytest.approx(known.prevalences[answer], abs=0.03)
 
 
 def test_the_prior_is_kept_and_unsure_is_nothing(found: dict[str, Any]) -> None:
