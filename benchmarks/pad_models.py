@@ -102,7 +102,8 @@ def out_of_fold(features: Array, truth: Array, groups: Sequence[str], splits: in
         pairs += together
         wins += together * (np.sign(z[positive][:, None] - z[negative]) + 1) / 2
         told += z / splits
-    return Judged(np.asarray(1 / (1 + np.exp(-told))), wins, pairs)
+    # Every pair counts once, however often it met: lesions of one patient always do.
+    return Judged(np.asarray(1 / (1 + np.exp(-told))), wins / np.maximum(pairs, 1), (pairs > 0).astype(float))
 
 
 def auc(judged: Judged, truth: Array, weights: Array) -> Array:

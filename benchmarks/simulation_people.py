@@ -21,11 +21,18 @@ AGES = (
 )  # fmt: skip
 """First year of a five-year band and people in it: adults of the European Standard Population 2013 (Eurostat)."""
 SEXES = ("female", "male")
+FOLLOWS: dict[str, tuple[str, dict[str, str]]] = {
+    "fair_skin": ("skin_type", {"I": "yes", "II": "yes"}),
+    "many_moles": ("trunk_moles", {"more_than_7": "yes"}),
+    "family_skin_cancer": ("family_cancer", {"close_melanoma": "yes"}),
+}
+"""Questions that ask nearly the same: the first is answered as the second implies, else `no`. Drawn each on its own,
+overlapping answers would contradict one another, and the worst of each cluster would be far too common."""
 Person = dict[str, str | int]
 
 
 def people(asked: Questionnaire, n: int, rng: np.random.Generator) -> list[Person]:
-    """Every question answered, each on its own: the published figures do not say how answers go together."""
+    """Every question with evidence answered; but for FOLLOWS each on its own: how answers go together is not known."""
     weights = np.array([weight for _, weight in AGES], float)
     bands = rng.choice([age for age, _ in AGES], n, p=weights / weights.sum())
     columns: dict[str, list[Any]] = {
@@ -35,6 +42,8 @@ def people(asked: Questionnaire, n: int, rng: np.random.Generator) -> list[Perso
     for question in asked.questions:
         if question.evidence is not None:
             columns[question.id] = _drawn(question, n, rng)
+    for name, (leader, implied) in FOLLOWS.items():
+        columns[name] = [implied.get(answer, "no") for answer in columns[leader]]
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
