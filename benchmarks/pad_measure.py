@@ -55,6 +55,8 @@ def measure(
         part.figures[one] = {"auc": _first(aucs[one])} | _figures(truth, part.p[one], groups)
         if "image" in aucs and one != "image":
             part.differences[one] = _first(aucs[one] - aucs["image"])
+    if "both" in aucs:
+        part.differences["missing_less_both"] = _first(aucs["missing"] - aucs["both"])
     if found is not None:
         for known, levels in pad_models.levels(people, found, artifact, prior).items():
             part.levels[known] = {
@@ -102,11 +104,16 @@ def verdict(headline: Part, trap: Part) -> list[str]:
             f"{difference['value']:+.3f} ({low:+.3f} to {high:+.3f}), {len(headline.truth)} lesions, "
             f"{int(headline.truth.sum())} malignant."
         )
-    here, there = (part.figures["missing"]["auc"] for part in (headline, trap))
+    here, there = (_told(part.figures["missing"]["auc"]) for part in (headline, trap))
+    less = headline.differences["missing_less_both"]
     told.append(
-        f"A model that sees only which answers are missing reaches AUC {here['value']:.3f} "
-        f"({here['interval'][0]:.3f} to {here['interval'][1]:.3f}) among the biopsied, and {there['value']:.3f} "
-        f"({there['interval'][0]:.3f} to {there['interval'][1]:.3f}) when lesions diagnosed by eye are let in: in this "
-        "set who was asked depends on the diagnosis. Nothing measured with the latter in it says anything."
+        f"A model that sees only which answers are missing reaches AUC {here} among the biopsied "
+        f"({_told(less, '+')} against fusion), and {there} when lesions diagnosed by eye are let in: in this set who "
+        "was asked depends on the diagnosis. Nothing measured with the latter in it says anything."
     )
     return told
+
+
+def _told(figure: dict[str, Any], sign: str = "") -> str:
+    low, high = figure["interval"]
+    return f"{figure['value']:{sign}.3f} ({low:{sign}.3f} to {high:{sign}.3f})"
