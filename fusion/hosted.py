@@ -17,7 +17,7 @@ MAX_REQUESTS = 3
 """Per explanation, whatever the reasons: another format, a busy server, a repair."""
 REASONS = (
     "unauthorized", "model_not_found", "rate_limited", "quota", "server_error", "rejected", "connection",
-    "connect_timeout", "timeout", "garbage", "refusal", "unusable_answer",
+    "connect_timeout", "timeout", "garbage", "refusal", "unusable_answer", "budget",
 )  # fmt: skip
 """Every word a HostedFailure may carry."""
 
