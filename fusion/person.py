@@ -1,8 +1,8 @@
 """What is known of the person, as log-odds: age and sex, and the risk factors.
 
 Relative risks are given against the lowest-risk group, so each is divided by its population mean (EVIDENCE 3.6 rule 1).
-Factors that overlap share a cluster and count once, by their maximum (rule 5), which is divided by what the maximum is on
-average. The sum is shrunk and capped, because a naive product of the first eight is 951 times (rule 4).
+Factors that overlap share a cluster and count once, by their maximum (rule 5), which is divided by what the maximum is
+on average. The sum is shrunk and capped, because a naive product of the first eight is 951 times (rule 4).
 """
 
 import json

@@ -213,7 +213,10 @@ def test_a_clear_picture_of_a_young_person_is_low_and_the_floors_lift_it() -> No
     assert "picture.out_of_distribution" in {reason.id for reason in strange.reasons}
     before = Answers(age=25, sex="male", factors={"prior_melanoma": "yes"})
     assert decide(but(case, answers=before)).raised_by == ("prior_melanoma",)
-    assert decide(but(case, modality="photograph")).level == "moderate"
+    photo = decide(but(case, modality="photograph"))  # it says nothing for him: what is left is his age
+    assert photo.contributions["picture"] == 0
+    assert photo.melanoma > 5 * decide(case).melanoma
+    assert decide(but(case, modality="photograph", answers=Answers(age=45))).level == "moderate"
 
 
 @pytest.mark.parametrize("x", [-1e308, -800.0, 0.0, 800.0, 1e308])
