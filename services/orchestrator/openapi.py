@@ -35,3 +35,8 @@ ASSESSMENT_BODY: dict[str, Any] = {
         },
     }
 }
+
+FHIR_BUNDLE: dict[str, Any] = {
+    "description": "The assessment; as a FHIR R4B Bundle to who accepts application/fhir+json",
+    "content": {"application/fhir+json": {"schema": {"type": "object", "title": "FHIR R4B Bundle"}}},
+}

@@ -11,7 +11,7 @@ import bentoml
 from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
-from starlette.responses import FileResponse
+from starlette.responses import FileResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from fusion import questionnaire, wording
@@ -21,9 +21,9 @@ from services.common.errors import Overloaded
 from services.common.serving import options
 from services.common.settings import load
 from services.contracts import Assessment
-from services.orchestrator import deployment, submission
+from services.orchestrator import deployment, fhir, submission
 from services.orchestrator.nodes import HttpNodes
-from services.orchestrator.openapi import ASSESSMENT_BODY
+from services.orchestrator.openapi import ASSESSMENT_BODY, FHIR_BUNDLE
 from services.orchestrator.pipeline import Assessor
 
 PAGE = Path(__file__).parent / "page"
@@ -53,12 +53,12 @@ uploads = asyncio.Semaphore(UPLOADS_PER_SLOT * settings.max_in_flight)
 @app.post(
     "/v1/assessments",
     response_model=Assessment,
-    responses={**problems.RESPONSES, **problems.responses(406)},
+    responses={**problems.RESPONSES, **problems.responses(406), 200: FHIR_BUNDLE},
     openapi_extra=ASSESSMENT_BODY,
 )
-async def assess(request: Request, *, heatmap: bool = False) -> Assessment:
+async def assess(request: Request, *, heatmap: bool = False) -> Assessment | Response:
     """Assess one picture of a skin lesion, with the answers to the questionnaire."""
-    submission.check_accept(request.headers.get("accept"))
+    wanted = submission.check_accept(request.headers.get("accept"))
     async with _one_of(uploads):
         # Slow uploads hold none of the slots that assessments need.
         sent = await submission.read(request, settings.max_picture_bytes)
@@ -66,7 +66,10 @@ async def assess(request: Request, *, heatmap: bool = False) -> Assessment:
             parent = request.headers.get("traceparent", "")
             trace = {"traceparent": parent} if TRACEPARENT.fullmatch(parent) else {}
             core: Assessor = app.state.assessor
-            return await core.assess(sent, trace, heatmap=heatmap)
+            found = await core.assess(sent, trace, heatmap=heatmap)
+    if wanted == fhir.MEDIA_TYPE:
+        return Response(fhir.bundle(found, sent.answers).model_dump_json(), media_type=fhir.MEDIA_TYPE)
+    return found
 
 
 @asynccontextmanager

@@ -1,6 +1,7 @@
 """Reading what a front-end sends: multipart/form-data with `image`, `questionnaire` and `modality`."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast, get_args
@@ -18,6 +19,8 @@ from services.common.sniff import sniff
 Requested = Literal["auto", "dermoscopy", "photograph"]
 FIELDS = ("image", "questionnaire", "modality")
 MAX_TEXT_BYTES = 60_000
+REPRESENTATIONS = ("application/json", "application/fhir+json")
+WEIGHT = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")
 
 
 @dataclass(frozen=True)
@@ -35,16 +38,31 @@ class _InMemoryParser(MultiPartParser):
     spool_max_size = 1 << 40
 
 
-def check_accept(header: str | None) -> None:
-    """Raise NotAcceptable unless the client takes application/json."""
+def check_accept(header: str | None) -> str:
+    """The representation the client prefers, JSON where it is all the same; NotAcceptable when it takes neither."""
     if header is None:
-        return
-    for entry in header.split(","):
-        kind, *parameters = (part.strip().lower() for part in entry.split(";"))
-        refused = any(p.replace(" ", "") in ("q=0", "q=0.0", "q=0.00", "q=0.000") for p in parameters)
-        if kind in ("*/*", "application/*", "application/json") and not refused:
-            return
-    raise NotAcceptable("This version answers with application/json only.")
+        return REPRESENTATIONS[0]
+    wanted = [_weighed(entry) for entry in header.split(",")]
+    best = {
+        name: max((q for kind, q in wanted if kind in (name, "application/*", "*/*")), default=0.0)
+        for name in REPRESENTATIONS
+    }
+    for name in REPRESENTATIONS:
+        # Named outright, a representation is what was named, even to take it out again with q=0.
+        best[name] = next((q for kind, q in wanted if kind == name), best[name])
+    chosen = max(REPRESENTATIONS, key=best.__getitem__)
+    if best[chosen] <= 0:
+        raise NotAcceptable(f"This API answers with {' or '.join(REPRESENTATIONS)}.")
+    return chosen
+
+
+def _weighed(entry: str) -> tuple[str, float]:
+    """Media range and its q; a q that is no number from 0 to 1 counts as 1."""
+    kind, *parameters = (part.strip().lower() for part in entry.split(";"))
+    for name, _, value in (parameter.partition("=") for parameter in parameters):
+        if name.strip() == "q" and WEIGHT.fullmatch(value.strip()):
+            return kind, float(value)
+    return kind, 1.0
 
 
 async def read(request: Request, max_picture_bytes: int) -> Submission:
