@@ -31,6 +31,11 @@ class MelalogError(Exception):
         self.detail = detail
         self.errors = errors
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """What the answer's head says of it."""
+        return {}
+
 
 class BadRequest(MelalogError):  # noqa: N818  (the tree reads as the contract's table does)
     """The request cannot be read."""
@@ -65,6 +70,11 @@ class RetryLater(MelalogError):  # noqa: N818
     def __init__(self, detail: str, retry_after_s: int = 1) -> None:
         super().__init__(detail)
         self.retry_after_s = retry_after_s
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Retry-After, in seconds."""
+        return {"Retry-After": str(self.retry_after_s)}
 
 
 class Overloaded(RetryLater):

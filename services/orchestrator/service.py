@@ -3,7 +3,8 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,9 @@ from services.common.errors import Overloaded
 from services.common.serving import options
 from services.common.settings import load
 from services.contracts import Assessment
-from services.orchestrator import deployment, fhir, submission
+from services.orchestrator import deployment, fhir, stream, submission
 from services.orchestrator.nodes import HttpNodes
-from services.orchestrator.openapi import ASSESSMENT_BODY, FHIR_BUNDLE
+from services.orchestrator.openapi import ASSESSMENT_BODY, REPRESENTATIONS
 from services.orchestrator.pipeline import Assessor
 
 PAGE = Path(__file__).parent / "page"
@@ -53,20 +54,24 @@ uploads = asyncio.Semaphore(UPLOADS_PER_SLOT * settings.max_in_flight)
 @app.post(
     "/v1/assessments",
     response_model=Assessment,
-    responses={**problems.RESPONSES, **problems.responses(406), 200: FHIR_BUNDLE},
+    responses={**problems.RESPONSES, **problems.responses(406), 200: REPRESENTATIONS},
     openapi_extra=ASSESSMENT_BODY,
 )
 async def assess(request: Request, *, heatmap: bool = False) -> Assessment | Response:
     """Assess one picture of a skin lesion, with the answers to the questionnaire."""
     wanted = submission.check_accept(request.headers.get("accept"))
-    async with _one_of(uploads):
+    async with AsyncExitStack() as held:
         # Slow uploads hold none of the slots that assessments need.
+        await held.enter_async_context(_one_of(uploads))
         sent = await submission.read(request, settings.max_picture_bytes)
-        async with _one_of(slots):
-            parent = request.headers.get("traceparent", "")
-            trace = {"traceparent": parent} if TRACEPARENT.fullmatch(parent) else {}
-            core: Assessor = app.state.assessor
-            found = await core.assess(sent, trace, heatmap=heatmap)
+        await held.enter_async_context(_one_of(slots))
+        parent = request.headers.get("traceparent", "")
+        trace = {"traceparent": parent} if TRACEPARENT.fullmatch(parent) else {}
+        core: Assessor = app.state.assessor
+        work = partial(core.assess, sent, trace, heatmap=heatmap)
+        if wanted == stream.MEDIA_TYPE:
+            return stream.EventStream(work, held.pop_all())
+        found = await work()
     if wanted == fhir.MEDIA_TYPE:
         return Response(fhir.bundle(found, sent.answers).model_dump_json(), media_type=fhir.MEDIA_TYPE)
     return found

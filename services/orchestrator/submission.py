@@ -19,7 +19,7 @@ from services.common.sniff import sniff
 Requested = Literal["auto", "dermoscopy", "photograph"]
 FIELDS = ("image", "questionnaire", "modality")
 MAX_TEXT_BYTES = 60_000
-REPRESENTATIONS = ("application/json", "application/fhir+json")
+REPRESENTATIONS = ("application/json", "application/fhir+json", "text/event-stream")
 WEIGHT = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")
 
 
@@ -44,7 +44,7 @@ def check_accept(header: str | None) -> str:
         return REPRESENTATIONS[0]
     wanted = [_weighed(entry) for entry in header.split(",")]
     best = {
-        name: max((q for kind, q in wanted if kind in (name, "application/*", "*/*")), default=0.0)
+        name: max((q for kind, q in wanted if kind in (name, f"{name.partition('/')[0]}/*", "*/*")), default=0.0)
         for name in REPRESENTATIONS
     }
     for name in REPRESENTATIONS:
