@@ -19,12 +19,16 @@ MAX_FIELDS = 50
 
 STATUS: dict[type[errors.MelalogError], HTTPStatus] = {
     errors.BadRequest: HTTPStatus.BAD_REQUEST,
+    errors.Unauthenticated: HTTPStatus.UNAUTHORIZED,
+    errors.Forbidden: HTTPStatus.FORBIDDEN,
     errors.NotAcceptable: HTTPStatus.NOT_ACCEPTABLE,
     errors.BodyTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     errors.UnsupportedPicture: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     errors.InvalidInput: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.UnreadablePicture: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.Overloaded: HTTPStatus.TOO_MANY_REQUESTS,
+    errors.RateLimited: HTTPStatus.TOO_MANY_REQUESTS,
+    errors.SignInDown: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.EngineDown: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.NoPictureEvidence: HTTPStatus.SERVICE_UNAVAILABLE,
 }

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import bentoml
+from fastapi import Depends
 from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
@@ -23,6 +24,7 @@ from services.common.serving import options
 from services.common.settings import load
 from services.contracts import Assessment
 from services.orchestrator import deployment, fhir, stream, submission
+from services.orchestrator.auth import Gate, SignIn, refuse_open
 from services.orchestrator.nodes import HttpNodes
 from services.orchestrator.openapi import ASSESSMENT_BODY, REPRESENTATIONS
 from services.orchestrator.pipeline import Assessor
@@ -43,10 +45,11 @@ app = common.create("Melalog", wording.DISCLAIMER, factory=FastAPIOffline)
 if settings.cors_origins:
     app.add_middleware(
         CORSMiddleware, allow_origins=settings.cors_origins, allow_methods=["GET", "POST"], allow_headers=["*"],
-        expose_headers=[common.REQUEST_ID, "Retry-After"],
+        expose_headers=[common.REQUEST_ID, "Retry-After", "WWW-Authenticate"],
     )  # fmt: skip
 UPLOADS_PER_SLOT = 2
 TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+gate = Gate(settings)
 slots = asyncio.Semaphore(settings.max_in_flight)
 uploads = asyncio.Semaphore(UPLOADS_PER_SLOT * settings.max_in_flight)
 
@@ -54,7 +57,8 @@ uploads = asyncio.Semaphore(UPLOADS_PER_SLOT * settings.max_in_flight)
 @app.post(
     "/v1/assessments",
     response_model=Assessment,
-    responses={**problems.RESPONSES, **problems.responses(406), 200: REPRESENTATIONS},
+    dependencies=[Depends(gate.enter_paced)],
+    responses={**problems.RESPONSES, **problems.responses(401, 403, 406), 200: REPRESENTATIONS},
     openapi_extra=ASSESSMENT_BODY,
 )
 async def assess(request: Request, *, heatmap: bool = False) -> Assessment | Response:
@@ -93,7 +97,13 @@ async def questions() -> dict[str, Any]:
     return asked.model_dump(exclude={"questions": {"__all__": {"evidence", "sign"}}}, exclude_none=True)
 
 
-@app.get("/v1/models")
+@app.get("/v1/sign-in")
+async def sign_in() -> SignIn:
+    """Whether callers have to sign in here, and with whom."""
+    return gate.told()
+
+
+@app.get("/v1/models", dependencies=[Depends(gate.enter)], responses=problems.responses(401, 403))
 async def models() -> dict[str, Any]:
     """What is deployed: name, version, digest and measured figures of each model."""
     return await deployment.models(app.state.nodes)
@@ -120,6 +130,7 @@ class OrchestratorService:
     """Ready at once: it answers, degraded or with a clear 503, whatever the others do."""
 
     def __init__(self) -> None:
+        refuse_open(settings)
         self.nodes = app.state.nodes = HttpNodes(settings.classifier_url, settings.vlm_url, settings.fusion_url)
         app.state.assessor = Assessor(self.nodes, fusing.Rules.of(settings), settings.deadline_s)
 
