@@ -17,9 +17,7 @@ def _group() -> None:
 
 @app.command()
 def new(
-    name: Annotated[
-        str, typer.Argument(help="Who will use it: letters, digits, . _ and -. Several keys may share it.")
-    ],
+    name: Annotated[str, typer.Argument(help="Who will use it: letters, digits and . _ -; keys may share one.")],
 ) -> None:
     """Make a key for NAME: shown once on the terminal; standard output has the line for the file of keys."""
     key, digest = api_keys.new()

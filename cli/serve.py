@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from cli import processes
-from services.common.settings import load
+from services.common.settings import Settings, load
 
 console = Console(highlight=False, soft_wrap=True)
 ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -55,11 +55,7 @@ def command(
         for service, child in zip(chosen, children, strict=True):
             threading.Thread(target=processes.forward, args=(child.stdout, _prefix(service.name)), daemon=True).start()
         _wait_ready(chosen, children, wait_s)
-        url = settings.url(settings.orchestrator_bind_port)
-        if settings.sandbox:
-            console.print("\n[bold yellow]This is the sandbox[/]: no picture is looked at, every answer is canned.")
-        console.print(f"\n[bold green]Melalog is ready[/] at {url} (API: {url}/docs)")
-        console.print("Try it in another shell:  .venv-serve/bin/melalog assess PICTURE.jpg\nCtrl-C stops it.\n")
+        _welcome(settings)
         _watch(chosen, children)
         failed = True
     except TimeoutError as error:
@@ -72,6 +68,14 @@ def command(
             signal.signal(ending, signal.SIG_IGN)
         processes.stop(children)
     raise typer.Exit(1 if failed else 0)
+
+
+def _welcome(settings: Settings) -> None:
+    if settings.sandbox:
+        console.print("\n[bold yellow]This is the sandbox[/]: no picture is looked at, every answer is canned.")
+    url = settings.url(settings.orchestrator_bind_port)
+    console.print(f"\n[bold green]Melalog is ready[/] at {url} (API: {url}/docs)")
+    console.print("Try it in another shell:  .venv-serve/bin/melalog assess PICTURE.jpg\nCtrl-C stops it.\n")
 
 
 def _on_signal(*_: Any) -> None:

@@ -105,6 +105,6 @@ def refuse_open(settings: Settings) -> None:
     if settings.auth != "auto":
         return
     listening = [at for at in psutil.Process().net_connections("tcp") if at.status == psutil.CONN_LISTEN]
-    for host in (at.laddr.ip for at in listening if at.laddr):
+    for host in (at.laddr.ip for at in listening):
         if not is_loopback(host):
             raise SystemExit("wrong setting:\n  " + OPEN.format(host=host))

@@ -47,7 +47,7 @@ class EventStream(Response):
         """Answer. A client that leaves cancels the work, and with it our requests to the other services."""
         async with self._held:
             tasks = [asyncio.ensure_future(one) for one in (self._write(send), self._do(), _until_gone(receive))]
-            writing, _, leaving = tasks
+            writing, leaving = tasks[0], tasks[2]
             try:
                 await asyncio.wait({writing, leaving}, return_when=asyncio.FIRST_COMPLETED)
                 if not writing.done():

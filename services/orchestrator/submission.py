@@ -30,6 +30,8 @@ class Submission:
     image: bytes
     answers: dict[str, Any]
     modality: Requested
+    name: str = ""
+    """The file's, as sent: the sandbox takes a situation from it, nothing else reads it."""
 
 
 class _InMemoryParser(MultiPartParser):
@@ -109,7 +111,7 @@ async def _check(form: FormData, max_picture_bytes: int) -> Submission:
     if len(image) > max_picture_bytes:
         raise BodyTooLarge(f"The picture has more than {max_picture_bytes:,} bytes.", FieldError("image", "too large"))
     sniff(image)
-    return Submission(image, answers, cast("Requested", modality))
+    return Submission(image, answers, cast("Requested", modality), pictures[0].filename or "")
 
 
 async def _text(form: FormData, name: str) -> str | None:
