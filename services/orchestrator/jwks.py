@@ -14,7 +14,7 @@ from services.common.errors import SignInDown
 
 FRESH_S, STALE_S = 300.0, 3600.0
 """A key that the issuer took back is believed no longer than the first; while it cannot be asked, than the second."""
-PAUSE_S, TIMEOUT_S = 5.0, 3.0
+PAUSE_S, TIMEOUT_S = 5.0, 5.0
 """Tokens with made-up key ids must not become a flood at the issuer."""
 MAX_BYTES = 256 * 1024
 KINDS = {"RSA", "EC", "OKP"}

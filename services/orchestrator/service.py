@@ -43,6 +43,7 @@ PAGE_POLICY = {
 
 telemetry.configure("orchestrator")
 settings = load()
+refuse_open(settings)  # in the process that serves, its socket is open by now
 app = common.create("Melalog", wording.DISCLAIMER, factory=FastAPIOffline)
 if settings.cors_origins:
     app.add_middleware(
@@ -139,7 +140,6 @@ class OrchestratorService:
     """Ready at once: it answers, degraded or with a clear 503, whatever the others do."""
 
     def __init__(self) -> None:
-        refuse_open(settings)
         self.nodes = app.state.nodes = HttpNodes(settings.classifier_url, settings.vlm_url, settings.fusion_url)
         app.state.assessor = Assessor(self.nodes, fusing.Rules.of(settings), settings.deadline_s)
 
