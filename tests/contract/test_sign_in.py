@@ -207,7 +207,7 @@ def test_the_app_is_at_the_root_and_at_its_own_paths(guarded: Guarded) -> None:
 
 
 def test_the_app_takes_no_path_of_the_api_and_shows_no_other_file(guarded: Guarded) -> None:
-    for path in ("/v1/nothing", "/.env", "/_expo/missing.js", "/..%2fkeys.x", "/docs/x", "/healthz"):
+    for path in ("/v1/nothing", "/.env", "/_expo/missing.js", "/..%2fkeys.x", "/docs/x"):
         check_problem(guarded.get(path), 404)
     for path in ("/..%2fkeys", "/%2e%2e/keys", "/_expo/%2e%2e%2f%2e%2e%2fkeys"):
         assert guarded.get(path).text == INDEX
@@ -215,6 +215,25 @@ def test_the_app_takes_no_path_of_the_api_and_shows_no_other_file(guarded: Guard
     check_problem(httpx2.post(f"{url}/diary", trust_env=False), 404)
     assert check_problem(httpx2.get(f"{url}/v1/assessments", trust_env=False), 405)
     assert guarded.get("/v1/questionnaire").json()["questions"]
+
+
+def test_the_documented_python_client_is_made_and_works(guarded: Guarded, tmp_path: Path) -> None:
+    text = Path("docs/api.md").read_text()
+    command = re.search(r"^\$ uvx (openapi-python-client.*)$", text, re.MULTILINE)
+    program = re.search(r"```python\n(from melalog_client.*?)```", text, re.DOTALL)
+    assert command
+    assert program
+    here = {"http://127.0.0.1:3000": guarded.running.url, "melalog_…": KEY}
+    told, code = command[1], program[1]
+    for placeholder, value in here.items():
+        told, code = told.replace(placeholder, value), code.replace(placeholder, value)
+    (tmp_path / "lesion.jpg").write_bytes(encode(lesion()))
+    (tmp_path / "use.py").write_text(code)
+    uv = Path(sys.executable).with_name("uv")
+    for arguments in ([uv, "tool", "run", "-q", *told.split()], [sys.executable, "use.py"]):
+        done = subprocess.run(arguments, cwd=tmp_path, env=clean(), capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.strip() == "moderate This spot should be looked at"
 
 
 def clean() -> dict[str, str]:
