@@ -19,7 +19,7 @@ define environment
 	@touch $(1)/installed
 endef
 
-.PHONY: help serve test test-engine lint bentos bench train train-smoke lock screenshot clean
+.PHONY: help serve test test-engine test-llm lint bentos bench train train-smoke lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,9 +30,13 @@ serve: $(SERVE)/installed ## start the four services and print the URL (Ctrl-C s
 test: $(DEV)/installed lint ## linters, types, import directions, then every test
 	@$(DEV)/bin/python -m pytest
 
-test-engine: $(DEV)/installed ## the vlm against real engines (needs MELALOG_ENGINE and MELALOG_DATA_DIR; not in CI)
-	@test -n "$(MELALOG_ENGINE)" || { echo "set MELALOG_ENGINE to a command that serves a checkpoint: COMMAND MODEL_DIR PORT OPTIONS…"; exit 1; }
-	@MELALOG_DATA_DIR=$(DATA) $(DEV)/bin/python -m pytest -m engine --timeout 1200 tests/engine
+test-engine: $(DEV)/installed ## the vlm against real engines, and test-llm (needs MELALOG_ENGINE, MELALOG_DATA_DIR; not in CI)
+	@test -n "$(MELALOG_ENGINE)$(MELALOG_LLM_ENGINE)" || { echo "set MELALOG_ENGINE (vlm), MELALOG_LLM_ENGINE (hosted model) or both to a command that serves a checkpoint: COMMAND MODEL_DIR PORT OPTIONS…"; exit 1; }
+	@MELALOG_DATA_DIR=$(DATA) $(DEV)/bin/python -m pytest -m "engine or llm" --timeout 1200 tests/engine tests/llm
+
+test-llm: $(DEV)/installed ## the hosted model's protocol against a real engine on the CPU (needs MELALOG_LLM_ENGINE; not in CI)
+	@test -n "$(MELALOG_LLM_ENGINE)" || { echo "set MELALOG_LLM_ENGINE to a command that serves a Llama, such as tests/llm/vllm-cpu: COMMAND MODEL_DIR PORT OPTIONS…"; exit 1; }
+	@$(DEV)/bin/python -m pytest -m llm --timeout 1200 tests/llm
 
 lint: $(DEV)/installed ## ruff, mypy --strict, import-linter
 	@$(DEV)/bin/ruff check . && $(DEV)/bin/ruff format --check .
@@ -61,10 +65,6 @@ lock: $(SERVE)/installed ## resolve the locks in requirements/ again
 	@cd services/vlm/engine/vllm && for lock in requirements upgrade; do echo "locking the engine's $$lock"; \
 	  $(CURDIR)/$(SERVE)/bin/uv pip compile -q --generate-hashes --python-version 3.12 --python-platform x86_64-manylinux_2_28 \
 	    --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $$lock.in -o $$lock.txt || exit 1; done
-
-screenshot: ## README's picture of the page (needs Node, Chromium and `make serve` in another shell)
-	@test -n "$(PICTURE)" || { echo "name one: make screenshot PICTURE=lesion.jpg"; exit 1; }
-	@node tests/page/screenshot.mjs http://127.0.0.1:3000 $(PICTURE) docs/page.png
 
 clean: ## remove environments and build outputs
 	@rm -rf $(DEV) $(SERVE) .bentoml build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

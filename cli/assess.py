@@ -25,6 +25,7 @@ def command(
         typer.Option(help='JSON file such as {"age": 47, "fair_skin": "yes"}; see GET /v1/questionnaire.', exists=True),
     ] = None,
     modality: Annotated[str, typer.Option(help="auto, dermoscopy or photograph.")] = "auto",
+    language: Annotated[str, typer.Option(help="Of the hosted model's explanation: en or de.")] = "en",
     url: Annotated[
         str, typer.Option(envvar="MELALOG_URL", help="Where the orchestrator is; default from settings.")
     ] = "",
@@ -36,7 +37,7 @@ def command(
     """Assess one PICTURE with a running Melalog (start one with `melalog serve`)."""
     settings = load()
     url = url or settings.url(settings.orchestrator_bind_port)
-    fields = {"modality": modality}
+    fields = {"modality": modality, "language": language}
     if answers:
         fields["questionnaire"] = answers.read_text(errors="replace")
     try:

@@ -27,7 +27,7 @@ def command(
     """Train one network per fold, judge each picture by the one that has not seen its lesion or patient."""
     if ensemble is not None and ensemble > folds:
         raise typer.BadParameter(f"--ensemble {ensemble}: there are only {folds} folds")
-    given = [] if data is None or os.environ.get("MELALOG_DATA_DIR") == str(data) else ["--data", str(data)]
+    known = os.environ.get("MELALOG_DATA_DIR")
     with problems.told():
         from models.classifier import cross_validation
         from models.classifier.reporting import folds as reporting
@@ -39,6 +39,8 @@ def command(
         if refit:
             typer.echo("training on all that the folds were made of")
             cross_validation.refit(plan, out)
+    folder = data or Path(plan.config.table).parent  # export wants one, also where a table says where pictures are
+    given = [] if known == str(folder) else ["--data", str(folder)]
     if ensemble is not None:
         typer.echo("next, the best folds as one network:")
         typer.echo(_next(out, told["ensemble"]["members"], given))

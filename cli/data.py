@@ -1,12 +1,13 @@
 """`melalog data`: from pictures, whatever their layout, to a table that can be learned from."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from cli import problems
 
 if TYPE_CHECKING:
     from models.classifier.table import Row
@@ -26,23 +27,10 @@ Labels = Annotated[
 ]
 
 
-@contextmanager
-def _named() -> Iterator[None]:
-    """A message for what is wrong outside."""
-    try:
-        yield
-    except ImportError as error:
-        raise typer.BadParameter(
-            f"{error.name} is not installed here: run this from the environment `make .venv/installed` makes"
-        ) from None
-    except (OSError, ValueError) as error:
-        raise typer.BadParameter(str(error)) from None
-
-
 @app.command("list")
 def list_() -> None:
     """The data sets that can be read, their licences, and the layout each must have."""
-    with _named():
+    with problems.told():
         from models.classifier.datasets import DATASETS
     for name, dataset in DATASETS.items():
         typer.secho(name, bold=True)
@@ -57,7 +45,7 @@ def fetch(
     out: Annotated[Path, typer.Option(help="Folder to make.")],
 ) -> None:
     """Download a data set by the Kaggle client, or say what to do by hand."""
-    with _named():
+    with problems.told():
         from models.classifier.datasets import DATASETS
         from models.classifier.datasets.fetch import FetchError
         from models.classifier.datasets.fetch import fetch as download
@@ -65,7 +53,7 @@ def fetch(
         raise typer.BadParameter(f"no data set {name}; there are {', '.join(DATASETS)}")
     typer.echo(f"licence: {DATASETS[name].licence}")
     try:
-        with _named():
+        with problems.told():
             download(DATASETS[name], out)
     except FetchError as error:
         typer.secho(str(error), err=True, fg=typer.colors.RED)
@@ -84,7 +72,7 @@ def table(
     ] = False,
 ) -> None:
     """Write one table out of one or several data sets."""
-    with _named():
+    with problems.told():
         rows = _rows(sets, columns, labels)
         from models.classifier.table import write_csv
 
@@ -107,7 +95,7 @@ def check(
     labels: Labels = None,
 ) -> None:
     """Look for leaks, unreadable files, duplicates and wrong labels. Exit status 1 for leaks and unreadable files."""
-    with _named():
+    with problems.told():
         from models.classifier.checks import KINDS
         from models.classifier.checks import check as examine
         from models.classifier.reporting import data as page
@@ -142,7 +130,7 @@ def split(
     """Split by group, the labels of each source spread evenly; write a table, class folders, or both."""
     if out is None and folders is None:
         raise typer.BadParameter("name what to write: --out TABLE.csv, --folders FOLDER, or both")
-    with _named():
+    with problems.told():
         from models.classifier import split as splitting
         from models.classifier.checks import check as examine
         from models.classifier.datasets.groups import joined

@@ -10,6 +10,7 @@ from cli import (
     doctor,
     engine,
     evaluate,
+    explain,
     export,
     export_classifier,
     export_fsdp,
@@ -17,7 +18,9 @@ from cli import (
     release,
     serve,
     train,
+    train_stack,
     train_vlm,
+    validate,
 )
 
 app = typer.Typer(
@@ -28,6 +31,7 @@ app = typer.Typer(
 )
 app.command(name="serve")(serve.command)
 app.command(name="assess")(assess.command)
+app.command(name="explain")(explain.command)
 app.command(name="doctor")(doctor.command)
 app.command(name="bentos")(bentos.command)
 app.command(name="engine")(engine.command)
@@ -42,7 +46,13 @@ training = typer.Typer(no_args_is_help=True, help="Train a model (needs the `tra
 training.command(name="classifier")(train.classifier)
 training.command(name="vlm")(train_vlm.vlm)
 training.command(name="vlm-base")(train.vlm_base)
+training.command(name="stack")(train_stack.stack)
 app.add_typer(training, name="train")
+
+validating = typer.Typer(no_args_is_help=True, help="Fusion on real and on simulated people (needs a checkout).")
+validating.command(name="pad")(validate.pad)
+validating.command(name="questionnaire")(validate.questionnaire)
+app.add_typer(validating, name="validate")
 
 exporting = typer.Typer(no_args_is_help=True, help="From a trained model to something that can be served.")
 exporting.command(name="vlm")(export.vlm)

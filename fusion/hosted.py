@@ -1,35 +1,56 @@
 """The hosted model's port and its adapter to any OpenAI-compatible server."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import Any, Protocol, cast
+from typing import Any, Literal, Protocol
 
-import httpx2
 import openai
 
-from fusion.prompt import HostedAnswer, UnusableAnswer, messages, parse
-from fusion.rules import Decision
+from fusion import completion, prompt
+from fusion.bounds import HostedAnswer, UnusableAnswer, parse
+from fusion.briefing import Briefing
+from fusion.completion import Completion, Format
+from fusion.policy import Level
 
-REPAIR_NEEDS_S = 2.0
-MAX_TOKENS = 500
-MAX_ANSWER_BYTES = 100_000
-"""As sent. The SDK would read an endless answer into memory until the deadline."""
+RETRY_NEEDS_S = 2.0
+"""A repair or a retry is tried only when this is left: a 70B model needs it for its shortest answer."""
+MAX_REQUESTS = 3
+"""Per explanation, whatever the reasons: another format, a busy server, a repair."""
+REASONS = (
+    "unauthorized", "model_not_found", "rate_limited", "quota", "server_error", "rejected", "connection",
+    "connect_timeout", "timeout", "garbage", "refusal", "unusable_answer", "budget",
+)  # fmt: skip
+"""Every word a HostedFailure may carry."""
 
 
 class HostedFailure(RuntimeError):  # noqa: N818
-    """The hosted model did not give a usable answer in time; `reason` is a fixed word for the log."""
+    """The hosted model did not give a usable answer in time.
 
-    def __init__(self, reason: str) -> None:
+    `reason` is one of REASONS, for the log; `proposed` the level of an answer that was otherwise refused.
+    """
+
+    def __init__(self, reason: str, proposed: Level | None = None) -> None:
         super().__init__(reason)
-        self.reason = reason
+        self.reason, self.proposed = reason, proposed
+
+
+class Meter(Protocol):
+    """Is told what explanations cost, and which rule an answer broke."""
+
+    def spent(self, prompt_tokens: int, completion_tokens: int) -> None:
+        """Of one request."""
+        ...
+
+    def refused(self, rule: str) -> None:
+        """One answer was not used: "refusal" when the model declined, else the rule it broke."""
+        ...
 
 
 class Explainer(Protocol):
-    """Writes the explanation of a decision that is already made."""
+    """Weighs and explains a decision that is already made."""
 
     model: str
 
-    async def explain(self, decision: Decision, within_s: float) -> HostedAnswer:
+    async def explain(self, briefing: Briefing, within_s: float) -> HostedAnswer:
         """Raises HostedFailure; never takes longer than `within_s` seconds."""
         ...
 
@@ -41,92 +62,95 @@ class Explainer(Protocol):
 class OpenAIExplainer:
     """Llama 3.3 by default, at whatever host the settings name. Hosts retire models: that is `model_not_found`."""
 
-    def __init__(self, base_url: str, api_key: str, model: str) -> None:
-        self.model = model
-        # One call is one request to the host that was named: the SDK would follow redirects, and retry beyond our
-        # deadline. A key read from a file often ends in a newline, which no header may.
-        http = openai.DefaultAsyncHttpxClient(follow_redirects=False, event_hooks={"response": [_cap]})
-        self._client = openai.AsyncOpenAI(base_url=base_url, api_key=api_key.strip(), max_retries=0, http_client=http)
+    def __init__(
+        self,
+        base_url: str,
+        api_key: str,
+        model: str,
+        response_format: Literal["auto"] | Format = "auto",
+        meter: Meter | None = None,
+    ) -> None:
+        self.model, self._meter = model, meter
+        self._client = completion.client(base_url, api_key)
+        self._forms = completion.FORMATS if response_format == "auto" else (response_format,)
 
-    async def explain(self, decision: Decision, within_s: float) -> HostedAnswer:
+    async def explain(self, briefing: Briefing, within_s: float) -> HostedAnswer:
         """One call, and one repair if it is worth it and two seconds are left."""
-        loop = asyncio.get_running_loop()
-        end = loop.time() + within_s
-        chat = messages(decision)
+        budget = _Budget(asyncio.get_running_loop().time() + within_s)
         try:
-            async with asyncio.timeout_at(end):
-                text = await self._ask(chat)
-                try:
-                    return parse(text, decision)
-                except UnusableAnswer as error:
-                    if end - loop.time() < REPAIR_NEEDS_S:
-                        raise
-                    repair = {"role": "user", "content": f"That answer cannot be used: {error}. Send the JSON again."}
-                    return parse(
-                        await self._ask([*chat, {"role": "assistant", "content": text[:2000]}, repair]), decision
-                    )
+            async with asyncio.timeout_at(budget.end):
+                return await self._answer(briefing, budget)
         except UnusableAnswer as error:
-            raise HostedFailure("unusable_answer") from error
+            raise HostedFailure(error.rule if error.rule == "refusal" else "unusable_answer", error.proposed) from error
         except TimeoutError as error:
             raise HostedFailure("timeout") from error
         except openai.APIError as error:
-            raise HostedFailure(_reason(error)) from error
-        except _NOT_A_COMPLETION as error:
+            raise HostedFailure(completion.reason(error)) from error
+        except completion.NOT_A_COMPLETION as error:
             raise HostedFailure("garbage") from error
 
-    async def _ask(self, chat: list[dict[str, str]]) -> str:
-        answer = await self._client.chat.completions.create(
-            model=self.model,
-            messages=cast("Any", chat),
-            temperature=0.2,
-            max_tokens=MAX_TOKENS,
-            response_format={"type": "json_object"},
-        )
-        choice = answer.choices[0]
-        if choice.finish_reason == "length":
-            raise UnusableAnswer("it was cut off at the length limit")
-        return choice.message.content or ""
+    async def _answer(self, briefing: Briefing, budget: "_Budget") -> HostedAnswer:
+        schema = prompt.schema(list(briefing.reasons))
+        first = await self._ask(prompt.messages(briefing), schema, budget)
+        try:
+            return self._read(first, briefing)
+        except UnusableAnswer as error:
+            if not budget.allows():
+                raise
+            chat = prompt.repair(briefing, first.text, str(error))
+        return self._read(await self._ask(chat, schema, budget), briefing)
+
+    def _read(self, answer: Completion, briefing: Briefing) -> HostedAnswer:
+        try:
+            return _whole(answer, briefing)
+        except UnusableAnswer as error:
+            if self._meter is not None:
+                self._meter.refused(error.rule)
+            raise
+
+    async def _ask(self, chat: list[dict[str, str]], schema: dict[str, Any], budget: "_Budget") -> Completion:
+        """One answer; a busy server is tried once more, and a format it refuses is given up for the next."""
+        forms, retried = self._forms, False
+        while True:
+            budget.requests += 1
+            try:
+                answer = await completion.complete(self._client, completion.body(self.model, chat, schema, forms[0]))
+            except (openai.BadRequestError, openai.UnprocessableEntityError):
+                if len(forms) == 1 or not budget.allows():
+                    raise
+                forms = forms[1:]
+            except openai.APIStatusError as error:
+                wait = completion.wait_before_retry(error)
+                if wait is None or retried or not budget.allows(wait):
+                    raise
+                retried = True
+                await asyncio.sleep(wait)
+            else:
+                self._forms = forms  # what works is remembered; what never worked is not
+                if self._meter is not None:
+                    self._meter.spent(answer.prompt_tokens, answer.completion_tokens)
+                return answer
 
     async def close(self) -> None:
         """Close the connection pool."""
         await self._client.close()
 
 
-_NOT_A_COMPLETION = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
-"""What the SDK, or we, stumble into when a body is something else: it reads answers without checking them."""
+def _whole(answer: Completion, briefing: Briefing) -> HostedAnswer:
+    if answer.refused:
+        raise UnusableAnswer("refusal", "it refuses")
+    if answer.finish == "length":
+        raise UnusableAnswer("truncated", "it was cut off at the length limit; be briefer")
+    return parse(answer.text, briefing)
 
 
-class _Capped(httpx2.AsyncByteStream):
-    """A body that ends in ValueError when it is longer than any chat completion."""
+class _Budget:
+    """What one explanation may still use."""
 
-    def __init__(self, body: httpx2.AsyncByteStream) -> None:
-        self._body = body
+    def __init__(self, end: float) -> None:
+        self.end, self.requests = end, 0
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        seen = 0
-        async for part in self._body:
-            seen += len(part)
-            if seen > MAX_ANSWER_BYTES:
-                raise ValueError("the answer is too long")
-            yield part
-
-    async def aclose(self) -> None:
-        await self._body.aclose()
-
-
-async def _cap(response: httpx2.Response) -> None:
-    response.stream = _Capped(cast("httpx2.AsyncByteStream", response.stream))
-
-
-def _reason(error: openai.APIError) -> str:
-    """A fixed word per kind of failure: upstream text goes nowhere."""
-    kinds: tuple[tuple[type[openai.APIError], str], ...] = (
-        (openai.APITimeoutError, "timeout"),
-        (openai.AuthenticationError, "unauthorized"),
-        (openai.PermissionDeniedError, "unauthorized"),
-        (openai.NotFoundError, "model_not_found"),
-        (openai.RateLimitError, "rate_limited"),
-        (openai.InternalServerError, "server_error"),
-        (openai.APIConnectionError, "connection"),
-    )
-    return next((word for kind, word in kinds if isinstance(error, kind)), "refused")
+    def allows(self, wait_s: float = 0.0) -> bool:
+        """Whether one more request, after this wait, is worth it."""
+        left = self.end - asyncio.get_running_loop().time()
+        return self.requests < MAX_REQUESTS and left - wait_s >= RETRY_NEEDS_S

@@ -1,8 +1,8 @@
 """What is known of the person, as log-odds: age and sex, and the risk factors.
 
-Relative risks are given against the lowest-risk group, so each is divided by its population mean
-(EVIDENCE 3.6 rule 1); factors that overlap share a cluster and count once, by their maximum (rule 5);
-the sum is shrunk and capped, because a naive product of the first eight is 951 times (rule 4).
+Relative risks are given against the lowest-risk group, so each is divided by its population mean (EVIDENCE 3.6 rule 1).
+Factors that overlap share a cluster and count once, by their maximum (rule 5), which is divided by what the maximum is
+on average. The sum is shrunk and capped, because a naive product of the first eight is 951 times (rule 4).
 """
 
 import json
@@ -60,12 +60,11 @@ def age_sex_log_odds(age: int | None, sex: str | None) -> float:
     """
     table = _incidence()
     if age is None:
-        rate = table["all_ages"].get(sex, table["mean"])
-    else:
-        bands = table["bands"]
-        band = next((band for band in reversed(bands) if age >= band["from"]), bands[0])
-        rate = band[sex or "all"]
-    return SHRINK_AGE * math.log(rate / table["mean"])
+        mean = table["all_ages_mean"]
+        return SHRINK_AGE * math.log(table["all_ages"].get(sex, mean) / mean)
+    bands = table["bands"]
+    band = next((band for band in reversed(bands) if age >= band["from"]), bands[0])
+    return SHRINK_AGE * math.log(band[sex or "all"] / table["mean"])
 
 
 def evaluate(answers: Answers, questionnaire: Questionnaire) -> PersonEvidence:
@@ -81,6 +80,8 @@ def evaluate(answers: Answers, questionnaire: Questionnaire) -> PersonEvidence:
             ratio = known.relative_risks.get(answer, 1.0) / known.mean
             factors.append(Factor(question.id, answer, known.cluster, ratio, question.source))
         clusters[known.cluster] = max(clusters.get(known.cluster, 0.0), ratio)
+    means = questionnaire.cluster_means
+    clusters = {name: max(1.0, ratio / means[name]) if ratio > 1 else ratio for name, ratio in clusters.items()}
     person = SHRINK_FACTORS * sum(math.log(ratio) for ratio in clusters.values())
     capped = min(max(person, CAP_DOWN), CAP_UP)
     return PersonEvidence(age_sex_log_odds(answers.age, answers.sex), person, capped - person, tuple(factors))

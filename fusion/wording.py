@@ -155,6 +155,11 @@ def explanation(melanoma: float, interval: tuple[float, float], malignant: float
     """The explanation when no hosted model writes one."""
     low, high = (percent(bound) for bound in interval)
     return (
-        f"Among people and spots like this, about {percent(melanoma)} are melanoma (likely between {low} and {high}), "
-        f"and about {percent(malignant)} are some skin cancer. " + " ".join(reason.text for reason in told)
+        f"Among people and spots like this, {_about(melanoma)} are melanoma (likely between {low} and {high}), "
+        f"and {_about(malignant)} are some skin cancer. " + " ".join(reason.text for reason in told)
     )
+
+
+def _about(p: float) -> str:
+    told = percent(p)
+    return told if told.startswith(("less", "more")) else f"about {told}"

@@ -162,6 +162,8 @@ class FusionInfo(Message):
     engine: Literal["llm", "rules"]
     model: str | None = None
     level_proposed: Level | None = None
+    key_reasons: tuple[str, ...] = Field((), description="ids of the reasons the hosted model says weighed most")
+    prompt: str | None = Field(None, description="version of what it was asked, and of the schema of its answer")
     stacked: bool = Field(default=False, description="whether classifier and vlm were weighed together, as fitted")
 
 

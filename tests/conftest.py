@@ -30,6 +30,18 @@ class Running:
         return self.log.read_text(errors="replace")
 
 
+DATA = os.environ.get("MELALOG_DATA_DIR")
+
+
+@pytest.fixture(autouse=True)
+def _same_data_for_every_test() -> None:
+    """Commands that are told where the pictures are set the variable for good: in a test that is too long."""
+    if DATA is None:
+        os.environ.pop("MELALOG_DATA_DIR", None)
+    else:
+        os.environ["MELALOG_DATA_DIR"] = DATA
+
+
 def free_ports(n: int) -> list[int]:
     """Ports that nothing listens on at the moment."""
     sockets = [socket.socket() for _ in range(n)]

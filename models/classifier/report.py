@@ -139,7 +139,6 @@ def _shortcut(artifact: Artifact, data_dir: Path) -> dict[str, dict[str, Any]]:
         rows = [row for source in PROBED for row in evaluate.released_rows(data_dir, source, "test")]
     except (FileNotFoundError, ValueError):
         return {}
-    embedding = evaluate.outputs(artifact, rows)["embedding"]
     groups = [row.group for row in rows]
     targets = {
         "probe_set_auc": np.array([row.source == "isic2017" for row in rows]),
@@ -147,6 +146,7 @@ def _shortcut(artifact: Artifact, data_dir: Path) -> dict[str, dict[str, Any]]:
     }
     if any(_fewest(target, groups) < subgroups.MINIMUM for target in targets.values()):
         return {}
+    embedding = evaluate.outputs(artifact, rows)["embedding"]
     figures = {}
     for name, target in targets.items():
         p = metrics.probe(embedding, target, groups)

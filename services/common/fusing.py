@@ -113,8 +113,10 @@ def _of_vlm(finding: VerdictResponse) -> ImageEvidence | None:
     )
 
 
-def respond(decision: Decision, explanation: str | None, info: FusionInfo, *, llm_failed: bool = False) -> FuseResponse:
-    """The decision as a message; `explanation` replaces the rules' own words."""
+def respond(
+    decision: Decision, explanation: str | None, info: FusionInfo, *, llm_failed: bool = False, language: str = "en"
+) -> FuseResponse:
+    """The decision as a message; `explanation`, in that `language`, replaces the rules' own words."""
     risk = Risk(
         level=decision.level,
         melanoma=decision.melanoma,
@@ -124,6 +126,7 @@ def respond(decision: Decision, explanation: str | None, info: FusionInfo, *, ll
         headline=decision.headline,
         advice=decision.advice,
         explanation=explanation or decision.explanation,
+        language=language if explanation else "en",
         reasons=tuple(reason.text for reason in decision.reasons),
         questions_for_doctor=decision.questions_for_doctor,
         contributions=tuple(

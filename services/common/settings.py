@@ -134,6 +134,12 @@ class Settings(BaseSettings):
     )
     llm_base_url: str = "https://api.tokenfactory.nebius.com/v1/"
     llm_model: str = "meta-llama/Llama-3.3-70B-Instruct"
+    llm_tokens_per_day: int = Field(
+        0, ge=0, description="that one fusion process may spend (UTC day); then the rules explain; 0: no cap"
+    )
+    llm_response_format: Literal["auto", "json_schema", "json_object", "none"] = Field(
+        "auto", description="how that server is held to JSON; auto: the first of the three it does not refuse"
+    )
 
     @property
     def max_picture_bytes(self) -> int:

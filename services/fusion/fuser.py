@@ -1,14 +1,25 @@
-"""The fusion service's core: the rules decide, the hosted model may put it in words."""
+"""The fusion service's core: the rules decide, the hosted model explains and may raise the level by one step."""
 
 import structlog
 
+from fusion import bounds, prompt, questionnaire
+from fusion.briefing import Briefing, Findings, coded
 from fusion.hosted import Explainer, HostedFailure
+from fusion.rules import Decision
 from services.common import fusing
 from services.common.deadline import Deadline
 from services.contracts import FuseRequest, FuseResponse, FusionInfo
+from services.fusion import metrics
 
 MARGIN_S = 0.25
 """Kept back from the hosted model to bring the answer home."""
+
+
+def brief(request: FuseRequest, decision: Decision) -> Briefing:
+    """What the hosted model is told of a request: all that is in it by code, and nothing that is text."""
+    found = request.model_dump(include={"modality", "classifier", "vlm", "picture"})
+    answers = coded(request.answers, questionnaire.load())
+    return Briefing(decision, answers, Findings.model_validate(found), request.language)
 
 
 class Fuser:
@@ -23,12 +34,22 @@ class Fuser:
         if self.explainer is None:
             return fusing.respond(decision, None, FusionInfo(engine="rules"))
         try:
-            told = await self.explainer.explain(decision, deadline.left() - MARGIN_S)
+            told = await self.explainer.explain(brief(request, decision), deadline.left() - MARGIN_S)
         except HostedFailure as failure:
+            metrics.failed(failure.reason)
             structlog.get_logger().warning("hosted model failed", dependency="llm", reason=failure.reason)
-            return fusing.respond(decision, None, FusionInfo(engine="rules"), llm_failed=True)
-        info = FusionInfo(engine="llm", model=self.explainer.model, level_proposed=told.level)
-        return fusing.respond(decision, told.explanation, info)
+            info = FusionInfo(engine="rules", level_proposed=failure.proposed)
+            return fusing.respond(decision, None, info, llm_failed=True)
+        metrics.explained(told.level)
+        info = FusionInfo(
+            engine="llm",
+            model=self.explainer.model,
+            level_proposed=told.level,
+            key_reasons=told.key_reasons,
+            prompt=prompt.VERSION,
+        )
+        bounded = bounds.with_questions(bounds.apply(decision, told), told)
+        return fusing.respond(bounded, told.explanation, info, language=request.language)
 
     async def close(self) -> None:
         """Let go of connections."""

@@ -15,6 +15,8 @@ from services.common.serving import options
 from services.common.settings import load
 from services.contracts import FuseRequest, FuseResponse
 from services.fusion.fuser import Fuser
+from services.fusion.metrics import PrometheusMeter
+from services.fusion.spending import Capped, Spending
 
 telemetry.configure("fusion")
 settings = load()
@@ -25,6 +27,9 @@ app = common.create("Melalog fusion", "One risk from findings and answers.")
 async def fuse(request: Request, findings: FuseRequest) -> FuseResponse:
     """Weigh findings and answers."""
     core: Fuser = app.state.fuser
+    if findings.language not in prompt.LANGUAGES:
+        wrong = FieldError("language", f"must be one of {', '.join(prompt.LANGUAGES)}")
+        raise InvalidInput("There is no explanation in that language.", wrong)
     try:
         return await core.fuse(findings, Deadline.from_headers(request.headers, settings.deadline_s))
     except InvalidAnswers as error:
@@ -39,6 +44,7 @@ async def model() -> dict[str, object]:
     return {
         **app.state.fuser.rules.about,
         "prompt": prompt.VERSION,
+        "languages": list(prompt.LANGUAGES),
         "llm": settings.llm_model if asked else None,
     }
 
@@ -50,7 +56,9 @@ class FusionService:
 
     def __init__(self) -> None:
         key = settings.llm_api_key.get_secret_value()
-        explainer = OpenAIExplainer(settings.llm_base_url, key, settings.llm_model) if key else None
+        host, model, form = settings.llm_base_url, settings.llm_model, settings.llm_response_format
+        spending = Spending(PrometheusMeter(), settings.llm_tokens_per_day)
+        explainer = Capped(OpenAIExplainer(host, key, model, form, spending), spending) if key else None
         self.core = app.state.fuser = Fuser(fusing.Rules.of(settings), explainer)
         structlog.get_logger().info("rules loaded", engine="llm" if explainer else "rules")
 

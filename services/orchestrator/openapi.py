@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from fusion.prompt import LANGUAGES
+
 ASSESSMENT_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -27,6 +29,12 @@ ASSESSMENT_BODY: dict[str, Any] = {
                             "type": "string",
                             "enum": ["auto", "dermoscopy", "photograph"],
                             "default": "auto",
+                        },
+                        "language": {
+                            "type": "string",
+                            "enum": list(LANGUAGES),
+                            "default": "en",
+                            "description": "of the hosted model's explanation; `risk.language` says what came",
                         },
                     },
                 },

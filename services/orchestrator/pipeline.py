@@ -63,6 +63,7 @@ class Assessor:
         request = FuseRequest(
             answers=submission.answers,
             modality=modality,
+            language=submission.language,
             classifier=classified.model_copy(update={"heatmap": None}),
             vlm=judged,
             picture=classified.picture,

@@ -13,7 +13,7 @@ from fastapi import Depends
 from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from fusion import questionnaire, wording
@@ -96,10 +96,12 @@ async def _one_of(semaphore: asyncio.Semaphore) -> AsyncIterator[None]:
         yield
 
 
-@app.get("/v1/questionnaire")
-async def questions() -> dict[str, Any]:
-    """The questions a front-end asks, in order; every answer is optional."""
+@app.get("/v1/questionnaire", response_model=dict[str, Any], responses=problems.responses(406))
+async def questions(request: Request) -> dict[str, Any] | Response:
+    """The questions a front-end asks, in order; every answer is optional. Also as a FHIR R4B Questionnaire."""
     asked = questionnaire.load()
+    if submission.check_accept(request.headers.get("accept"), submission.DOCUMENTS) == fhir.MEDIA_TYPE:
+        return JSONResponse({**asked.to_fhir(), "url": fhir.QUESTIONNAIRE}, media_type=fhir.MEDIA_TYPE)
     return asked.model_dump(exclude={"questions": {"__all__": {"evidence", "sign"}}}, exclude_none=True)
 
 

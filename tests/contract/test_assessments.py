@@ -205,6 +205,11 @@ def test_a_lone_surrogate_is_a_422_not_a_500(system: Running) -> None:
     check_problem(post(system, data={"questionnaire": r'{"\ud800": "yes"}'}), 422)
 
 
+def test_an_unknown_language_is_422_and_without_a_hosted_model_the_words_are_english(system: Running) -> None:
+    check_problem(post(system, data={"language": "tlh"}), 422, "language")
+    assert post(system, data={"language": "de"}).json()["risk"]["language"] == "en"
+
+
 def test_an_unknown_modality_is_422(system: Running) -> None:
     check_problem(post(system, data={"modality": "x-ray"}), 422, "modality")
 

@@ -15,6 +15,7 @@ from tests.pictures import encode, lesion
 
 RAW = [("Yes", -0.05), ("No", -3.1)]
 TOLD = "The picture weighed most in this result, and your answers added a little to it."
+SAID = {"key_reasons": [], "explanation": TOLD, "questions_for_doctor": []}
 
 
 @dataclass
@@ -39,8 +40,8 @@ def configured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Configured]
     with (
         OpenAIServer(fake.verdict(RAW), fake.silent, fake.verdict(RAW)) as engine,
         OpenAIServer(
-            fake.text(json.dumps({"level": "low", "explanation": TOLD})),
-            fake.text(json.dumps({"level": "high", "explanation": TOLD})),
+            fake.text(json.dumps({**SAID, "level": "low"})),
+            fake.text(json.dumps({**SAID, "level": "high"})),
             fake.http_error(404),
         ) as hosted,
     ):

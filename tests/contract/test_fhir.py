@@ -6,6 +6,7 @@ from typing import Any
 import httpx2
 import pytest
 from fhir.resources.R4B.bundle import Bundle
+from fhir.resources.R4B.questionnaire import Questionnaire
 
 from services.orchestrator import submission
 from tests.conftest import Running
@@ -114,6 +115,17 @@ def test_nobody_is_identified(answered: dict[str, Any]) -> None:
 )
 def test_the_client_chooses(accept: str | None, given: str) -> None:
     assert submission.check_accept(accept) == given
+
+
+def test_the_questionnaire_is_the_one_that_answers_refer_to(system: Running, answered: dict[str, Any]) -> None:
+    asked = httpx2.get(f"{system.url}/v1/questionnaire", headers={"accept": FHIR})
+    assert asked.headers["content-type"] == FHIR
+    Questionnaire.model_validate_json(asked.text)
+    told = asked.json()
+    assert parts(answered, "QuestionnaireResponse")[0]["questionnaire"] == f"{told['url']}|{told['version']}"
+    plain = httpx2.get(f"{system.url}/v1/questionnaire").json()
+    assert [item["linkId"] for item in told["item"]] == [question["id"] for question in plain["questions"]]
+    check_problem(httpx2.get(f"{system.url}/v1/questionnaire", headers={"accept": "text/html"}), 406)
 
 
 def test_errors_stay_problems(system: Running) -> None:

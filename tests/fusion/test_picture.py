@@ -61,8 +61,8 @@ def test_the_vlm_is_not_multiplied_with_the_classifier(
 @given(st.none() | evidence, st.none() | evidence, modalities)
 def test_one_picture_is_bounded(seen: ImageEvidence | None, said: ImageEvidence | None, kind: Modality) -> None:
     found = picture.evaluate(seen, said, kind)
-    assert abs(found.melanoma) <= 4
-    assert abs(found.malignant) <= 4
+    assert -3 <= found.melanoma <= 4
+    assert -3 <= found.malignant <= 4
     assert 0 <= found.sd <= picture.SD_UNKNOWN
 
 

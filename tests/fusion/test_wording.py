@@ -160,3 +160,10 @@ def test_explanation_holds_the_numbers_that_were_decided() -> None:
         found = decide(level, sure=sure)
         numbers = (found.melanoma, *found.interval, found.malignant)
         assert all(wording.percent(number) in found.explanation for number in numbers)
+
+
+def test_a_tiny_risk_is_not_about_less_than() -> None:
+    seen = ImageEvidence(0.0001, 0.11, malignant=0.0001, malignant_prevalence=0.2, logit_sd=0.4)
+    tiny = rules.decide(Case(Answers(age=22, sex="male"), "dermoscopy", seen), ASKED, 0.001)
+    assert "like this, less than 0.1 % are melanoma" in tiny.explanation
+    assert "about less" not in tiny.explanation

@@ -127,8 +127,11 @@ def test_every_question_can_be_asked() -> None:
     types = get_args(questionnaire.Question.model_fields["type"].annotation)
     for kind in types:
         assert re.search(rf"^  {kind}: {{\n    draw\(", JS, re.MULTILINE), kind
-    choices = {choice for question in questionnaire.load().questions for choice in question.choices}
-    assert choices <= keys("CHOICES")
+    asked = questionnaire.load().questions
+    assert {choice for question in asked for choice in question.choices if choice not in question.labels} <= keys(
+        "CHOICES"
+    )
+    assert {question.section for question in asked} == keys("SECTIONS")
 
 
 @pytest.mark.parametrize(

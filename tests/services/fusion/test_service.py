@@ -17,9 +17,11 @@ from services.common.fusing import Rules
 from services.common.settings import Settings
 from services.contracts import FuseResponse
 from services.fusion.fuser import Fuser
+from services.fusion.metrics import PrometheusMeter
 from tests.fakes import openai_server as fake
 from tests.fakes.openai_server import OpenAIServer
 
+SAID = {"level": "low", "key_reasons": ["answer.fair_skin"], "questions_for_doctor": []}
 TOLD = "The picture weighed most in this result, and your answers added a little to it."
 REQUEST: dict[str, Any] = {
     "answers": {"age": 64, "sex": "female", "fair_skin": "yes"},
@@ -62,7 +64,7 @@ def test_findings_in_one_risk_out(service: ModuleType) -> None:
 
 
 def test_the_hosted_model_explains_and_does_not_decide(service: ModuleType) -> None:
-    with OpenAIServer(fake.text(json.dumps({"level": "low", "explanation": TOLD}))) as server:
+    with OpenAIServer(fake.text(json.dumps({**SAID, "explanation": TOLD}))) as server:
         answer = call(service, OpenAIExplainer(server.base_url, "a-key", "m"), REQUEST)
     fused = FuseResponse.model_validate_json(answer.content)
     assert (fused.risk.level, fused.risk.explanation) == ("high", TOLD)
@@ -75,6 +77,20 @@ def test_the_callers_deadline_reaches_the_hosted_model(service: ModuleType) -> N
         answer = call(service, explainer, REQUEST, x_melalog_deadline_ms="700")
     assert answer.status_code == 200
     assert answer.json()["llm_failed"] is True
+
+
+def test_the_metrics_of_the_hosted_model_are_at_the_services_own_address(service: ModuleType) -> None:
+    async def scrape() -> str:
+        transport = httpx2.ASGITransport(app=Edge(service.app, 100_000))
+        async with httpx2.AsyncClient(transport=transport, base_url="http://fusion") as client:
+            return (await client.get("/metrics")).text
+
+    with OpenAIServer(fake.http_error(404)) as server:
+        explainer = OpenAIExplainer(server.base_url, "a-key", "m", meter=PrometheusMeter())
+        assert call(service, explainer, REQUEST).json()["llm_failed"] is True
+    shown = asyncio.run(scrape())
+    (line,) = [line for line in shown.splitlines() if line.startswith('melalog_llm_failures_total{reason="model_not_f')]
+    assert float(line.split()[-1]) >= 1
 
 
 def test_words_of_the_host_and_the_key_go_nowhere(service: ModuleType) -> None:
@@ -93,6 +109,7 @@ def test_words_of_the_host_and_the_key_go_nowhere(service: ModuleType) -> None:
         ({**REQUEST, "answers": {"fair_skin": "perhaps"}}, 422, "answers.fair_skin"),
         ({**REQUEST, "answers": {"age": 400}}, 422, "answers.age"),
         ({**REQUEST, "modality": "x-ray"}, 422, "modality"),
+        ({**REQUEST, "language": "fr"}, 422, "language"),
         ({**REQUEST, "classifier": {"melanoma": 7}}, 422, "classifier.melanoma"),
         (b'{"answers": ', 400, "body"),
     ],

@@ -1,0 +1,119 @@
+"""Whether a text from the hosted model may be shown: the first rule it breaks, by a fixed word."""
+
+import re
+import unicodedata
+from collections.abc import Collection, Mapping
+
+from fusion.phrases import PHRASES, Phrases, said
+from fusion.policy import LEVELS, Level
+
+WRONG = {
+    "number": "it has a number that is not one of the figures, or not for what it stands for",
+    "reassures": "it reassures",
+    "diagnoses": "it diagnoses",
+    "treats": "it names a treatment",
+    "contradicts": "it contradicts the level or the figures",
+    "characters": "it has characters, links or markup that a plain sentence does not need",
+    "language": "it is not in the language that was asked for",
+}
+"""What the hosted model is told when it may try again: the rule, never its own words."""
+
+_NUMBER = r"\d+(?:[.,]\d+)*"
+_PERCENT = r"(?:%|percent\b|per cent\b|prozent\b)"
+_OF_A_RANGE = rf"{_NUMBER}(?: ?{_PERCENT})? ?(?:to|and|-|bis|und) ?{_NUMBER} ?{_PERCENT}"
+_PLAIN = re.compile(r"[A-Za-z0-9äöüÄÖÜßéèáàó .,;:!?'\"()%/&+=\-—…]*")
+_LINK = re.compile(r"https?:|www\.|\w\.(?:com|org|net|info|io|de|eu|ai)\b|//", re.IGNORECASE)
+_QUOTES = {0x2018: "'", 0x2019: "'", 0x201A: "'", 0x201C: '"', 0x201D: '"', 0x201E: '"', 0x2010: "-", 0x2013: "-"}
+ENOUGH = 0.15
+"""Share of words such as "the" and "of": prose in either language has about 0.4, a list of terms next to none."""
+
+
+def plain(text: str) -> str:
+    """One line with plain punctuation: no apostrophe, hyphen or hidden character gets past a rule, or to the page."""
+    folded = unicodedata.normalize("NFKC", text).translate(_QUOTES)
+    return " ".join("".join(c for c in folded if c.isspace() or unicodedata.category(c)[0] != "C").split())
+
+
+def broken(
+    text: str, level: Level, figures: Mapping[str, str], language: str, measures: Collection[str] = ()
+) -> str | None:
+    """The rule that a plain text breaks, a key of WRONG; None when it may be shown beside this level and figures.
+
+    measures: such as "7 mm", which our own reasons name and a text may repeat.
+    """
+    rules = {
+        "number": _has_a_foreign_number(_without(measures, text), figures, language),
+        "reassures": _any("reassurance", text),
+        "diagnoses": _any("diagnosis", text),
+        "treats": _any("treatment", text),
+        "contradicts": _any("contradiction", text) or _names_another_level(text, level),
+        "characters": _PLAIN.fullmatch(text) is None or _LINK.search(text) is not None,
+        "language": not _is_in(language, text),
+    }
+    return next((rule for rule, is_broken in rules.items() if is_broken), None)
+
+
+def measures_in(text: str) -> set[str]:
+    """Lengths that a text names, as "7 mm"."""
+    return set(re.findall(r"\b\d+ mm\b", text))
+
+
+def _without(measures: Collection[str], text: str) -> str:
+    named = "|".join(re.escape(measure).replace(r"\ ", " ?") for measure in measures)
+    return re.sub(rf"\b(?:{named})\b", "", text) if named else text
+
+
+def _any(kind: str, text: str) -> bool:
+    return any(said(getattr(phrases, kind), text) for phrases in PHRASES.values())
+
+
+def _names_another_level(text: str, level: Level) -> bool:
+    others = [other for other in LEVELS if other != level]
+    return any(_names(phrases, other, text) for phrases in PHRASES.values() for other in others)
+
+
+def _names(phrases: Phrases, level: Level, text: str) -> bool:
+    words, risk = f"(?:{phrases.levels[level]})", f"(?:{phrases.risk})"
+    return said(rf"\b{words}[- ](?:\w+[- ])?{risk}\b|\b{risk}(?: [\w-]+){{0,3}} {words}\b", text)
+
+
+def _numbers(text: str, language: str) -> list[str]:
+    found = re.findall(_NUMBER, text)
+    return [number.replace(",", ".") for number in found] if language == "de" else found
+
+
+def _is_one_of(numbers: list[str], told: str) -> bool:
+    ours = re.findall(_NUMBER, told)
+    return set(numbers) <= {*ours, *(number.removesuffix(".0") for number in ours)}
+
+
+def _has_a_foreign_number(text: str, figures: Mapping[str, str], language: str) -> bool:
+    """Not ours, not a percentage, spelled out, or one figure told as another."""
+    if _any("spelled_number", text) or not _is_one_of(_numbers(text, language), " ".join(figures.values())):
+        return True
+    rest = re.sub(rf"{_OF_A_RANGE}|{_NUMBER} ?{_PERCENT}", "", text, flags=re.IGNORECASE)
+    if re.search(r"\d|%", rest):
+        return True
+    sentences = re.split(r"[.!?;](?!\d)|,(?!\d)", text)
+    return any(_is_misattributed(sentence, figures, language) for sentence in sentences)
+
+
+def _is_misattributed(clause: str, figures: Mapping[str, str], language: str) -> bool:
+    """A clause with one number that names either melanoma or skin cancer, and gives the other's figure."""
+    numbers = _numbers(clause, language)
+    phrases = PHRASES[language]
+    if len(numbers) != 1:
+        return False
+    of_melanoma, of_any = said(phrases.melanoma_only, clause), said(phrases.any_cancer, clause)
+    if of_any and not of_melanoma:
+        return not _is_one_of(numbers, figures["any_skin_cancer"])
+    if of_melanoma and not of_any:
+        bounds = figures["melanoma_interval"] if said(phrases.bounded, clause) else ""
+        return not _is_one_of(numbers, f"{figures['melanoma']} {bounds}")
+    return False
+
+
+def _is_in(language: str, text: str) -> bool:
+    words = re.findall(r"[^\W\d_]+", text.lower())
+    shares = {name: sum(word in phrases.function_words.split() for word in words) for name, phrases in PHRASES.items()}
+    return shares[language] >= max(1, ENOUGH * len(words)) and shares[language] == max(shares.values())
