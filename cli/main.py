@@ -14,6 +14,7 @@ from cli import (
     export,
     export_classifier,
     export_fsdp,
+    keys,
     release,
     serve,
     train,
@@ -39,6 +40,7 @@ app.command(name="cross-validate")(cross_validate.command)
 app.command(name="release")(release.command)
 
 app.add_typer(data.app, name="data")
+app.add_typer(keys.app, name="keys")
 
 training = typer.Typer(no_args_is_help=True, help="Train a model (needs the `train` extra: `make .venv/installed`).")
 training.command(name="classifier")(train.classifier)

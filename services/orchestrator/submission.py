@@ -20,7 +20,8 @@ from services.common.sniff import sniff
 Requested = Literal["auto", "dermoscopy", "photograph"]
 FIELDS = ("image", "questionnaire", "modality", "language")
 MAX_TEXT_BYTES = 60_000
-REPRESENTATIONS = ("application/json", "application/fhir+json")
+DOCUMENTS = ("application/json", "application/fhir+json")
+REPRESENTATIONS = (*DOCUMENTS, "text/event-stream")
 WEIGHT = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")
 
 
@@ -32,6 +33,8 @@ class Submission:
     answers: dict[str, Any]
     modality: Requested
     language: str = "en"
+    name: str = ""
+    """The file's, as sent: the sandbox takes a situation from it, nothing else reads it."""
 
 
 class _InMemoryParser(MultiPartParser):
@@ -40,21 +43,21 @@ class _InMemoryParser(MultiPartParser):
     spool_max_size = 1 << 40
 
 
-def check_accept(header: str | None) -> str:
-    """The representation the client prefers, JSON where it is all the same; NotAcceptable when it takes neither."""
+def check_accept(header: str | None, offered: tuple[str, ...] = REPRESENTATIONS) -> str:
+    """The representation the client prefers, JSON where it is all the same; NotAcceptable when it takes none."""
     if header is None:
-        return REPRESENTATIONS[0]
+        return offered[0]
     wanted = [_weighed(entry) for entry in header.split(",")]
     best = {
-        name: max((q for kind, q in wanted if kind in (name, "application/*", "*/*")), default=0.0)
-        for name in REPRESENTATIONS
+        name: max((q for kind, q in wanted if kind in (name, f"{name.partition('/')[0]}/*", "*/*")), default=0.0)
+        for name in offered
     }
-    for name in REPRESENTATIONS:
+    for name in offered:
         # Named outright, a representation is what was named, even to take it out again with q=0.
         best[name] = next((q for kind, q in wanted if kind == name), best[name])
-    chosen = max(REPRESENTATIONS, key=best.__getitem__)
+    chosen = max(offered, key=best.__getitem__)
     if best[chosen] <= 0:
-        raise NotAcceptable(f"This API answers with {' or '.join(REPRESENTATIONS)}.")
+        raise NotAcceptable(f"This API answers with {' or '.join(offered)}.")
     return chosen
 
 
@@ -117,7 +120,7 @@ async def _check(form: FormData, max_picture_bytes: int) -> Submission:
     if len(image) > max_picture_bytes:
         raise BodyTooLarge(f"The picture has more than {max_picture_bytes:,} bytes.", FieldError("image", "too large"))
     sniff(image)
-    return Submission(image, answers, cast("Requested", modality), language)
+    return Submission(image, answers, cast("Requested", modality), language, pictures[0].filename or "")
 
 
 async def _text(form: FormData, name: str) -> str | None:
