@@ -2,7 +2,7 @@
 
 import structlog
 from joserfc import jws, jwt
-from joserfc.errors import ExpiredTokenError, JoseError
+from joserfc.errors import ClaimError, ExpiredTokenError, JoseError
 
 from services.common.errors import Forbidden, Unauthenticated
 from services.orchestrator.jwks import IssuerKeys
@@ -34,7 +34,8 @@ class Tokens:
         except ExpiredTokenError:
             raise _refused("expired", "Your sign-in has expired; sign in again.") from None
         except (JoseError, ValueError, TypeError) as error:  # the last two: what is no token at all
-            raise _refused(type(error).__name__, "Your sign-in is not valid here; sign in again.") from None
+            claim = f" {error.claim}" if isinstance(error, ClaimError) else ""  # its name: iss, aud …
+            raise _refused(type(error).__name__ + claim, "Your sign-in is not valid here; sign in again.") from None
         granted = claims.get("scope", claims.get("scp", ""))
         if self._scope and self._scope not in (granted.split() if isinstance(granted, str) else granted or ()):
             raise Forbidden(self._scope)

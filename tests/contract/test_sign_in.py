@@ -136,6 +136,7 @@ def test_no_log_and_no_metric_tells_who_asked(guarded: Guarded) -> None:
     guarded.post(token, situation="low")
     guarded.post(KEY)
     guarded.post(token + "x")
+    guarded.post(guarded.issuer.token(scope="melalog", aud="CANARYAUDIENCE"))
     time.sleep(0.5)
     log = guarded.running.output()[before:]
     assert "CANARY" not in log + guarded.get("/metrics").text
@@ -143,6 +144,7 @@ def test_no_log_and_no_metric_tells_who_asked(guarded: Guarded) -> None:
     assert KEY not in log
     callers = {line["caller"] for line in map(json.loads, log.splitlines()) if "caller" in line}
     assert len(callers) == 2
+    assert "InvalidClaimError aud" in log, "an operator sees what is wrong with tokens"
     assert all(re.fullmatch("[0-9a-f]{16}", caller) for caller in callers)
 
 
