@@ -23,13 +23,14 @@ CAP_UP, CAP_DOWN = math.log(4), math.log(0.5)
 
 @dataclass(frozen=True)
 class Factor:
-    """One answered question and its centred, unshrunk likelihood ratio."""
+    """One answered question and its centred, unshrunk likelihood ratio; whether it can raise a risk at all."""
 
     id: str
     answer: str
     cluster: str
     likelihood_ratio: float
     source: str
+    raises: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def age_sex_log_odds(age: int | None, sex: str | None) -> float:
 
 def evaluate(answers: Answers, questionnaire: Questionnaire) -> PersonEvidence:
     """Weigh the answers. An unanswered question is worth 1, in its cluster too: else "no" could raise a risk."""
-    factors = []
+    factors, means = [], questionnaire.cluster_means
     clusters: dict[str, float] = {}
     for question in questionnaire.questions:
         answer, known = answers.factors.get(question.id), question.evidence
@@ -78,9 +79,9 @@ def evaluate(answers: Answers, questionnaire: Questionnaire) -> PersonEvidence:
         ratio = 1.0
         if answer is not None:
             ratio = known.relative_risks.get(answer, 1.0) / known.mean
-            factors.append(Factor(question.id, answer, known.cluster, ratio, question.source))
+            raises = ratio > means[known.cluster]
+            factors.append(Factor(question.id, answer, known.cluster, ratio, question.source, raises))
         clusters[known.cluster] = max(clusters.get(known.cluster, 0.0), ratio)
-    means = questionnaire.cluster_means
     clusters = {name: max(1.0, ratio / means[name]) if ratio > 1 else ratio for name, ratio in clusters.items()}
     person = SHRINK_FACTORS * sum(math.log(ratio) for ratio in clusters.values())
     capped = min(max(person, CAP_DOWN), CAP_UP)

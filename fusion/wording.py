@@ -131,7 +131,7 @@ def reasons(
     told += [
         Reason(f"answer.{factor.id}", FACTORS[factor.id])
         for factor in (*spot.factors, *who.factors)
-        if factor.likelihood_ratio > 1 and factor.id not in raised_by
+        if factor.raises and factor.id not in raised_by
     ]
     return tuple(told)
 
