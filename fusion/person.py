@@ -18,7 +18,8 @@ SHRINK_AGE = 0.5
 """Judgement: incidence is per person-year, and older people also show more harmless lesions."""
 SHRINK_FACTORS = 0.5
 """Judgement within the .3 to .6 of EVIDENCE 3.6 rule 4."""
-CAP_UP, CAP_DOWN = math.log(4), math.log(0.5)
+CAP_UP, CAP_DOWN = math.log(4), math.log(0.8)
+"""EVIDENCE 3.6 rules 2 and 4: answers that are all "no" lower a risk only a little."""
 
 
 @dataclass(frozen=True)

@@ -95,8 +95,11 @@ def evaluate(
     if chosen.malignant is not None and chosen.malignant_prevalence is not None:
         malignant = _shift(chosen.malignant, chosen.malignant_prevalence)
     stacked = False
-    if stack is not None and classifier is not None and vlm is not None and modality == "dermoscopy":
-        melanoma, stacked = _bounded(stack.shift(melanoma, _shift(vlm.melanoma, vlm.prevalence))), True
+    if stack is not None and classifier is not None and modality == "dermoscopy":
+        if vlm is not None:
+            melanoma, stacked = _bounded(stack.shift(melanoma, _shift(vlm.melanoma, vlm.prevalence))), True
+        else:  # losing a witness must not make the answer milder
+            melanoma = max(melanoma, _bounded(stack.shift(melanoma, 0.0)))
     against = melanoma < 0
     if modality == "photograph":
         # A model that is not calibrated on photographs may raise a risk, never lower it.

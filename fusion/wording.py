@@ -31,8 +31,8 @@ HEADLINES: dict[Level, str] = {
 
 ADVICE: dict[Level, str] = {
     "low": (
-        "We looked for signs of melanoma and other skin cancer in the picture and in your answers, and found no strong "
-        "one. A picture cannot rule out melanoma. Look at the spot again every month, and see a doctor if it changes "
+        "We looked for signs of melanoma and other skin cancer in the picture and in what you told us, and found no "
+        "strong one. A picture cannot rule out melanoma. Look at the spot again every month, and see a doctor if it changes "
         "in size, shape or colour, bleeds, itches for long, or looks unlike your other moles."
     ),
     "moderate": (
@@ -59,11 +59,13 @@ RAISED_BY = {
         "The picture is unlike those the model learned from, so the spot is not rated low. "
         "Take another one that shows the spot large and in the middle."
     ),
+    "modality_doubted": "The picture looks like a photograph, not dermoscopy, so the spot is not rated low.",
 }
 
 PICTURE = {
     "poor_picture": "The picture is of poor quality, so it is a weak witness.",
     "out_of_distribution": "The picture is unlike those the model learned from, so it is not let to lower the risk.",
+    "modality_doubted": "The picture looks like a photograph, not dermoscopy, so it is not let to lower the risk.",
 }
 """What is said of a picture whose floor was not needed."""
 

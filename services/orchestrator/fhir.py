@@ -24,6 +24,7 @@ LIKELIHOOD = "http://terminology.hl7.org/CodeSystem/risk-probability"
 QUESTIONNAIRE = "urn:melalog:questionnaire"
 MELANOMA = {"coding": [{"system": SNOMED, "code": "93655004", "display": "Malignant melanoma of skin (disorder)"}]}
 MALIGNANT = {"coding": [{"system": SNOMED, "code": "372130007", "display": "Malignant neoplasm of skin (disorder)"}]}
+LEVEL = {"text": "Level of this assessment: melanoma, any skin cancer and what was told of the spot"}
 DISPLAY: dict[Level, str] = {"low": "Low likelihood", "moderate": "Moderate likelihood", "high": "High likelihood"}
 
 
@@ -79,11 +80,11 @@ def _risk(assessment: Assessment, basis: list[str]) -> RiskAssessment:
             {
                 "outcome": MELANOMA,
                 "probabilityDecimal": percent(risk.melanoma),
-                "qualitativeRisk": level,
                 "rationale": f"Log-odds: {reasons}",
             },
             {"outcome": MELANOMA, "probabilityRange": {"low": low, "high": high}, "rationale": "90 % interval"},
             {"outcome": MALIGNANT, "probabilityDecimal": percent(risk.malignant)},
+            {"outcome": LEVEL, "qualitativeRisk": level},
         ],
         mitigation=risk.advice,
         note=[{"text": text} for text in _notes(assessment)],

@@ -45,13 +45,15 @@ def answered(system: Running) -> dict[str, Any]:
 def test_it_says_what_the_json_says(system: Running, answered: dict[str, Any]) -> None:
     plain = ask(system, "application/json").json()["risk"]
     (risk,) = parts(answered, "RiskAssessment")
-    melanoma, interval, malignant = risk["prediction"]
+    melanoma, interval, malignant, _ = risk["prediction"]
     # "Decimal values are expressed as percentages (max = 100)": a fraction would be read as a hundredth of the risk.
     assert melanoma["probabilityDecimal"] == pytest.approx(100 * plain["melanoma"], abs=1e-4)
     assert malignant["probabilityDecimal"] == pytest.approx(100 * plain["malignant"], abs=1e-4)
     edges = [interval["probabilityRange"][side]["value"] for side in ("low", "high")]
     assert edges == pytest.approx([100 * edge for edge in plain["interval"]], abs=1e-4)
-    assert melanoma["qualitativeRisk"]["coding"][0]["code"] == plain["level"]
+    assert "qualitativeRisk" not in melanoma, "the level is not of melanoma alone"
+    told = [one for one in risk["prediction"] if "qualitativeRisk" in one]
+    assert [one["qualitativeRisk"]["coding"][0]["code"] for one in told] == [plain["level"]]
     assert risk["mitigation"] == plain["advice"]
     assert "not a medical device" in risk["note"][0]["text"]
     (report,) = parts(answered, "DiagnosticReport")

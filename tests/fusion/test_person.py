@@ -127,8 +127,8 @@ def test_a_worse_answer_never_lowers_the_risk(answered: dict[str, str | None], a
 @given(answers)
 def test_answers_together_stay_within_the_cap(answered: dict[str, str | None]) -> None:
     found = weigh(**answered)
-    assert 0.5 - 1e-12 <= found.likelihood_ratio <= 4 + 1e-12
-    assert found.cap == 0 or found.likelihood_ratio == pytest.approx(4) or found.likelihood_ratio == pytest.approx(0.5)
+    assert 0.8 - 1e-12 <= found.likelihood_ratio <= 4 + 1e-12
+    assert found.cap == 0 or found.likelihood_ratio == pytest.approx(4) or found.likelihood_ratio == pytest.approx(0.8)
     assert {factor.id for factor in found.factors} == {name for name, answer in answered.items() if answer}
 
 

@@ -66,6 +66,7 @@ cases = st.builds(
     vlm=st.none() | evidence,
     picture_poor=st.booleans(),
     out_of_distribution=st.booleans(),
+    modality_doubted=st.booleans(),
     stack=stacks,
 )
 priors = st.floats(0.001, 0.499)
@@ -106,7 +107,7 @@ def test_low_is_never_said_where_it_must_not_be(case: Case) -> None:
     signs = {"prior_melanoma", "bleeding", "rapid_growth"}
     if any(case.answers.factors.get(sign) == "yes" for sign in signs):
         assert found.level != "low"
-    if case.classifier is None or case.picture_poor or case.out_of_distribution:
+    if case.classifier is None or case.picture_poor or case.out_of_distribution or case.modality_doubted:
         assert found.level != "low"
     if found.level == "low":
         assert found.melanoma < 0.01
