@@ -32,8 +32,8 @@ HEADLINES: dict[Level, str] = {
 ADVICE: dict[Level, str] = {
     "low": (
         "We looked for signs of melanoma and other skin cancer in the picture and in what you told us, and found no "
-        "strong one. A picture cannot rule out melanoma. Look at the spot again every month, and see a doctor if it changes "
-        "in size, shape or colour, bleeds, itches for long, or looks unlike your other moles."
+        "strong one. A picture cannot rule out melanoma. Look at the spot again every month, and see a doctor if it "
+        "changes in size, shape or colour, bleeds, itches for long, or looks unlike your other moles."
     ),
     "moderate": (
         "Have a doctor look at this spot within the next few weeks. Go sooner if it changes, grows or bleeds."
