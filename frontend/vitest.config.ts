@@ -1,8 +1,8 @@
-import { fileURLToPath } from "node:url";
+import path from "node:path";
 
 import { defineConfig } from "vitest/config";
 
 export default defineConfig({
-  resolve: { alias: { "@": fileURLToPath(new URL("./src", import.meta.url)) } },
+  resolve: { alias: { "@": path.resolve("src") } },
   test: { include: ["test/**/*.test.ts"] },
 });

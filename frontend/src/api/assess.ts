@@ -63,19 +63,13 @@ function told({ event, data }: ServerEvent, arrived: (finding: Arrived) => void)
   const body = parsed(data);
   if (event === "assessment") return checked(body as unknown as Assessment);
   if (event === "problem") {
-    const problem = body as Partial<Problem> & { retry_after?: number };
-    throw failureOf(problem.status ?? 500, problem, problem.retry_after ? String(problem.retry_after) : null);
+    const problem = body as Partial<Problem>;
+    throw failureOf(problem.status ?? 500, problem, null); // headers are gone by then, so there is no Retry-After
   }
-  if (event === "finding") for (const finding of findings(body)) arrived(finding);
+  if (event === "finding") for (const [name, finding] of Object.entries(body)) {
+    arrived({ name, status: (finding as { status?: string } | null)?.status ?? "ok" });
+  }
   return null;
-}
-
-/** A finding names its part (`name` or `finding`), or is an object of parts: both are understood. */
-function findings(body: Record<string, unknown>): Arrived[] {
-  const name = [body.name, body.part, body.finding].find((value) => typeof value === "string") as string | undefined;
-  const status = (value: unknown) => String((value as { status?: unknown } | null)?.status ?? "ok");
-  if (name) return [{ name, status: status(typeof body.finding === "object" ? body.finding : body) }];
-  return Object.entries(body).filter(([, value]) => typeof value === "object").map(([part, value]) => ({ name: part, status: status(value) }));
 }
 
 function parsed(data: string): Record<string, unknown> {
