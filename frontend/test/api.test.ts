@@ -26,7 +26,7 @@ describe("an assessment", () => {
     const { by, sent } = transport(() => Response.json(answer));
     expect(await ask(by)).toEqual(answer);
     const form = sent[0]!.init.body as FormData;
-    expect([...form.keys()]).toEqual(["image", "questionnaire", "language"]);
+    expect([...(form as unknown as Map<string, unknown>).keys()]).toEqual(["image", "questionnaire", "language"]);
     expect(form.get("questionnaire")).toBe('{"age":67}');
     expect((form.get("image") as File).name).toBe("picture.jpg");
   });

@@ -39,6 +39,7 @@ async function open(options, language = "en", scheme = "light") {
 const button = (page, label) => page.getByRole("button", { name: label, exact: true });
 
 async function look({ page, name }, step) {
+  await page.getByRole("heading", { level: 1 }).first().waitFor();
   await page.evaluate(AXE);
   const { violations } = await page.evaluate(() => globalThis.axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] }));
   if (SHOTS) await page.screenshot({ path: join(SHOTS, `${name}-${step}.png`) });

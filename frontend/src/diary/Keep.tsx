@@ -35,7 +35,7 @@ export function KeepInDiary({ answer, picture }: { answer: Assessment; picture: 
       {spots.length ? <Choice label={t.diary.existing} value={spot} onChange={setSpot} options={[{ value: NEW, label: t.diary.addNew }, ...spots.map(named)]} /> : null}
       {spot === NEW ? (
         <>
-          <Text kind="sub">{t.diary.site}</Text>
+          <Text kind="sub" aria-level={2}>{t.diary.site}</Text>
           <Choice label={t.diary.site} value={site} onChange={setSite} options={Object.entries(t.sites).map(([value, label]) => ({ value, label }))} />
         </>
       ) : null}

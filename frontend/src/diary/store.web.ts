@@ -3,10 +3,10 @@ import type { Spot, Store } from "./types";
 const NAME = "melalog-diary";
 
 /** One record in IndexedDB: local storage is too small for pictures. */
-async function record<T>(mode: IDBTransactionMode, use: (all: IDBObjectStore) => IDBRequest<T>): Promise<T> {
+async function record<T>(mode: IDBTransactionMode, ask: (all: IDBObjectStore) => IDBRequest<T>): Promise<T> {
   const db = await done(Object.assign(indexedDB.open(NAME, 1), { onupgradeneeded(this: IDBOpenDBRequest) { this.result.createObjectStore("diary"); } }));
   try {
-    return await done(use(db.transaction("diary", mode).objectStore("diary")));
+    return await done(ask(db.transaction("diary", mode).objectStore("diary")));
   } finally {
     db.close();
   }

@@ -20,7 +20,7 @@ export function Asked({ question, typed, onTyped, open = false }: Props) {
   const asked = sentence(question.text, language), told = sentence(question.help, language);
   return (
     <View style={[box.question, { borderTopColor: colours.line }]}>
-      <Text kind="sub" lang={asked.language}>{asked.text}</Text>
+      <Text kind="sub" aria-level={open ? 2 : 3} lang={asked.language}>{asked.text}</Text>
       {question.type === "integer"
         ? <Age question={question} typed={typed} onTyped={onTyped} label={asked.text} />
         : <Choices question={question} label={asked.text} />}

@@ -1,4 +1,4 @@
-import { createElement, useEffect, useRef } from "react";
+import { useEffect, useRef } from "react";
 
 import { coloured } from "./heat";
 
@@ -19,5 +19,5 @@ export function HeatMap({ base64, opacity }: { base64: string; opacity: number }
     };
     map.src = `data:image/png;base64,${base64}`;
   }, [base64]);
-  return createElement("canvas", { ref: canvas, "aria-hidden": true, style: { position: "absolute", inset: 0, width: "100%", height: "100%", opacity } });
+  return <canvas ref={canvas} aria-hidden style={{ position: "absolute", inset: 0, width: "100%", height: "100%", opacity }} />;
 }

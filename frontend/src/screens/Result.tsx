@@ -43,11 +43,11 @@ function Verdict({ answer }: { answer: Assessment }) {
     <Card>
       <Level level={risk.level} />
       <Text kind="title" lang={headline.language}>{headline.text}</Text>
-      <Text kind="sub">{t.result.todo}</Text>
+      <Text kind="sub" aria-level={2}>{t.result.todo}</Text>
       <Text lang={advice.language}>{advice.text}</Text>
       {words.raised ? <Text kind="soft">{words.raised}</Text> : null}
-      <Text kind="sub">{t.result.probability}</Text>
-      <Row><Text kind="title" role="none">{words.melanoma}</Text><Text kind="soft">{words.interval}</Text></Row>
+      <Text kind="sub" aria-level={2}>{t.result.probability}</Text>
+      <Row><Text kind="figure">{words.melanoma}</Text><Text kind="soft">{words.interval}</Text></Row>
       <Text kind="small">{words.thousand} {words.malignant}</Text>
     </Card>
   );

@@ -1,5 +1,5 @@
-import { useRef, useState } from "react";
-import { PanResponder, StyleSheet, View } from "react-native";
+import { useState } from "react";
+import { StyleSheet, View, type GestureResponderEvent } from "react-native";
 
 import { useColours } from "@/theme";
 
@@ -9,17 +9,10 @@ export type SliderProps = { label: string; value: number; text: string; onChange
 export function Slider({ label, value, text, onChange }: SliderProps) {
   const colours = useColours();
   const [width, setWidth] = useState(1);
-  const latest = useRef({ width, onChange });
-  latest.current = { width, onChange };
-  const move = (x: number) => latest.current.onChange(Math.min(Math.max(x / latest.current.width, 0), 1));
-  const [pan] = useState(() => PanResponder.create({
-    onStartShouldSetPanResponder: () => true,
-    onPanResponderGrant: (event) => move(event.nativeEvent.locationX),
-    onPanResponderMove: (event) => move(event.nativeEvent.locationX),
-  }));
+  const move = (event: GestureResponderEvent) => onChange(Math.min(Math.max(event.nativeEvent.locationX / width, 0), 1));
   return (
     <View accessible role="slider" aria-label={label} aria-valuetext={text} style={box.track} onLayout={(event) => setWidth(event.nativeEvent.layout.width)}
-      accessibilityActions={[{ name: "increment" }, { name: "decrement" }]} {...pan.panHandlers}
+      accessibilityActions={[{ name: "increment" }, { name: "decrement" }]} onStartShouldSetResponder={() => true} onResponderGrant={move} onResponderMove={move}
       onAccessibilityAction={(event) => onChange(Math.min(Math.max(value + (event.nativeEvent.actionName === "increment" ? 0.1 : -0.1), 0), 1))}>
       <View pointerEvents="none" style={[box.line, { backgroundColor: colours.edge }]} />
       <View pointerEvents="none" style={[box.knob, { backgroundColor: colours.accent, start: `${value * 92}%` }]} />

@@ -6,7 +6,7 @@ import { useSafeAreaInsets } from "react-native-safe-area-context";
 import { useColours } from "@/theme";
 import { LANGUAGES, STRINGS, useWords } from "@/strings";
 
-type Kind = "body" | "soft" | "small" | "title" | "heading" | "sub" | "bold";
+type Kind = "body" | "soft" | "small" | "title" | "heading" | "sub" | "bold" | "figure";
 
 /** Text that grows with the setting of the device. A `lang` other than the app's is told to screen readers. */
 export function Text({ kind = "body", colour, lang, style, ...rest }: TextProps & { kind?: Kind; colour?: string; lang?: string }) {
@@ -82,8 +82,8 @@ function Header() {
       </Pressable>
       <View role="group" aria-label={t.nav.language} style={box.row}>
         {LANGUAGES.map((code) => (
-          <Pressable key={code} role="button" aria-pressed={code === language} aria-label={STRINGS[code].language} onPress={() => choose(code)} style={box.touch}>
-            <Text kind={code === language ? "bold" : "soft"} style={code === language && text.chosen}>{code.toUpperCase()}</Text>
+          <Pressable key={code} role="button" aria-pressed={code === language} onPress={() => choose(code)} style={box.touch}>
+            <Text kind={code === language ? "bold" : "soft"} lang={code} style={code === language && text.chosen}>{STRINGS[code].language}</Text>
           </Pressable>
         ))}
       </View>
@@ -95,7 +95,7 @@ const text = StyleSheet.create({
   body: { fontSize: 16, lineHeight: 25, fontFamily: Platform.select({ web: 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif' }) },
   soft: {}, small: { fontSize: 14, lineHeight: 21 }, bold: { fontWeight: "600" },
   title: { fontSize: 29, lineHeight: 36, fontWeight: "700", letterSpacing: -0.4, ...(Platform.OS === "web" ? { outlineStyle: "none" as never } : {}) },
-  heading: { fontSize: 21, lineHeight: 28, fontWeight: "700" }, sub: { fontSize: 17, lineHeight: 24, fontWeight: "600" },
+  figure: { fontSize: 29, lineHeight: 36, fontWeight: "700" }, heading: { fontSize: 21, lineHeight: 28, fontWeight: "700" }, sub: { fontSize: 17, lineHeight: 24, fontWeight: "600" },
   centre: { textAlign: "center" }, name: { fontSize: 18 }, chosen: { textDecorationLine: "underline" },
 });
 
