@@ -20,7 +20,7 @@ const WORDS = Object.fromEntries(["en", "de"].map((code) => [code, JSON.parse(re
 let browser, stub;
 before(async () => {
   stub = await serve();
-  browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox"] });
+  browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox", "--disable-gpu"] });
   if (SHOTS) mkdirSync(SHOTS, { recursive: true });
 });
 after(async () => { await browser?.close(); stub?.close(); });
@@ -42,7 +42,7 @@ async function look({ page, name }, step) {
   await page.getByRole("heading", { level: 1 }).first().waitFor();
   await page.evaluate(AXE);
   const { violations } = await page.evaluate(() => globalThis.axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] }));
-  if (SHOTS) await page.screenshot({ path: join(SHOTS, `${name}-${step}.png`) });
+  if (SHOTS) await page.screenshot({ path: join(SHOTS, `${name}-${step}.png`), timeout: 60_000 });
   assert.deepEqual(violations.map(({ id, nodes }) => `${step} ${id}: ${nodes.slice(0, 3).map(({ html }) => html.slice(0, 200)).join(" | ")}`), []);
 }
 
@@ -86,11 +86,11 @@ for (const [options, language, scheme] of [[PHONE, "en", "light"], [PHONE, "de",
     if (options.isMobile) await button(page, t.questions.skip).click();
     else await button(page, t.questions.send).click();
     await page.getByText(t.sending.states.done).nth(1).waitFor();
-    await look(view, "4-sending");
+    if (SHOTS) await page.screenshot({ path: join(SHOTS, `${view.name}-4-sending.png`), timeout: 60_000 });
     await page.getByRole("img", { name: t.result.levelIs.replace("{level}", t.result.levels.moderate) }).waitFor();
     await page.waitForTimeout(300);
     await look(view, "5-result");
-    if (SHOTS) await page.getByText(t.result.heat, { exact: true }).scrollIntoViewIfNeeded().then(() => page.screenshot({ path: join(SHOTS, `${view.name}-6-heat.png`) }));
+    if (SHOTS) await page.getByText(t.result.heat, { exact: true }).scrollIntoViewIfNeeded().then(() => page.screenshot({ path: join(SHOTS, `${view.name}-6-heat.png`), timeout: 60_000 }));
     assert.equal(await page.evaluate(() => document.documentElement.scrollWidth <= document.documentElement.clientWidth), true, "nothing is wider than the screen");
     const body = stub.state.received.at(-1).toString("latin1");
     assert.match(body, /\{"age":67,"sex":"male"\}/);

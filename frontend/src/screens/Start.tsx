@@ -18,9 +18,9 @@ export function Start() {
     <Screen title={t.start.title}>
       <Text kind="title">{t.start.title}</Text>
       <Text>{t.start.lead}</Text>
-      <View style={wide && box.columns}>
-        <View style={box.part}><Card><Text kind="heading">{t.start.isTitle}</Text><List items={t.start.is} /></Card></View>
-        <View style={box.part}><Card><Text kind="heading">{t.start.isNotTitle}</Text><List items={t.start.isNot} /></Card></View>
+      <View style={[box.gap, wide && box.columns]}>
+        <View style={wide && box.part}><Card><Text kind="heading">{t.start.isTitle}</Text><List items={t.start.is} /></Card></View>
+        <View style={wide && box.part}><Card><Text kind="heading">{t.start.isNotTitle}</Text><List items={t.start.isNot} /></Card></View>
       </View>
       <Card>
         <Text kind="heading">{t.start.privacyTitle}</Text>
@@ -54,7 +54,7 @@ function Consent() {
 }
 
 const box = StyleSheet.create({
-  columns: { flexDirection: "row", gap: 16 }, part: { flex: 1, marginBottom: 0, gap: 16 },
+  gap: { gap: 16 }, columns: { flexDirection: "row" }, part: { flex: 1 },
   consent: { flexDirection: "row", gap: 12, alignItems: "center", minHeight: 48 },
   tick: { width: 28, height: 28, borderWidth: 2, borderRadius: 6, alignItems: "center", justifyContent: "center" },
 });

@@ -81,8 +81,8 @@ function Adjust({ edit, onChange }: { edit: Edit; onChange: (edit: Edit) => void
   return (
     <Row>
       <Button label={`⟳ ${t.picture.turn}`} onPress={() => onChange({ ...UNTOUCHED, turns: (edit.turns + 1) % 4 })} />
-      <Button label={`＋ ${t.picture.closer}`} off={edit.zoom >= 8} onPress={() => onChange({ ...edit, zoom: Math.min(edit.zoom * 1.25, 8) })} />
-      <Button label={`－ ${t.picture.wider}`} off={edit.zoom <= 1} onPress={() => onChange({ ...edit, zoom: Math.max(edit.zoom / 1.25, 1) })} />
+      <Button label={`+ ${t.picture.closer}`} off={edit.zoom >= 8} onPress={() => onChange({ ...edit, zoom: Math.min(edit.zoom * 1.25, 8) })} />
+      <Button label={`− ${t.picture.wider}`} off={edit.zoom <= 1} onPress={() => onChange({ ...edit, zoom: Math.max(edit.zoom / 1.25, 1) })} />
       <Button label={`← ${t.picture.left}`} onPress={() => move(-0.05, 0)} />
       <Button label={`→ ${t.picture.right}`} onPress={() => move(0.05, 0)} />
       <Button label={`↑ ${t.picture.up}`} onPress={() => move(0, -0.05)} />
