@@ -184,6 +184,7 @@ test("stopping ends the request", async () => {
   stub.state.situation = "slow";
   const gone = stub.state.gone;
   const { page, t, context } = await (async () => { const view = await open(PHONE); await send(view); return view; })();
+  await look({ page, name: "slow" }, "sending");
   await button(page, t.sending.stop).click();
   await page.waitForTimeout(500);
   assert.equal(stub.state.gone, gone + 1);
