@@ -1,0 +1,3 @@
+const expo = require("eslint-config-expo/flat");
+
+module.exports = [...expo, { ignores: ["dist/*", "src/client/*", ".expo/*"] }];

@@ -1,0 +1,86 @@
+import type { Assessment, Problem } from "@/client";
+import type { Picture } from "@/picture/types";
+
+import { eventReader, type ServerEvent } from "./events";
+import { Failure, failureOf } from "./problem";
+
+export type Answers = Record<string, string | number>;
+export type Arrived = { name: string; status: string };
+export type Transport = { url: string; send: typeof fetch; imagePart: (picture: Picture) => Blob; isOffline: () => boolean };
+
+/**
+ * One assessment. Findings are told as they arrive where the server streams, else only the answer comes.
+ * Throws Failure for everything that is not an answer, and an AbortError when `signal` stops it.
+ */
+export async function assess(
+  picture: Picture, answers: Answers, language: string, signal: AbortSignal, arrived: (finding: Arrived) => void, by: Transport,
+): Promise<Assessment> {
+  const body = new FormData();
+  body.append("image", by.imagePart(picture), "picture.jpg");
+  body.append("questionnaire", JSON.stringify(answers));
+  body.append("language", language);
+  const headers = { Accept: "text/event-stream, application/json;q=0.9" };
+  const answer = await connect(() => by.send(`${by.url}/v1/assessments?heatmap=true`, { method: "POST", body, headers, signal }), signal, by);
+  if (!answer.ok) throw failureOf(answer.status, await json<Problem>(answer).catch(() => ({})), answer.headers.get("retry-after"));
+  if (!answer.headers.get("content-type")?.startsWith("text/event-stream")) return checked(await json<Assessment>(answer));
+  return stream(answer, arrived, signal, by);
+}
+
+async function connect<T>(ask: () => Promise<T>, signal: AbortSignal, { isOffline }: Transport): Promise<T> {
+  try {
+    return await ask();
+  } catch (error) {
+    if (signal.aborted) throw error;
+    throw new Failure(isOffline() ? "offline" : "unreachable");
+  }
+}
+
+async function json<T>(answer: Response): Promise<T> {
+  try {
+    return (await answer.json()) as T;
+  } catch {
+    throw new Failure("unreadable", answer.status);
+  }
+}
+
+async function stream(answer: Response, arrived: (finding: Arrived) => void, signal: AbortSignal, by: Transport): Promise<Assessment> {
+  const reader = answer.body?.getReader();
+  if (!reader) throw new Failure("unreadable", answer.status);
+  const decoder = new TextDecoder();
+  const read = eventReader();
+  for (;;) {
+    const { done, value } = await connect(() => reader.read(), signal, by);
+    for (const event of read(done ? "\n\n" : decoder.decode(value, { stream: true }))) {
+      const found = told(event, arrived);
+      if (found) return found;
+    }
+    if (done) throw new Failure("unreachable"); // the stream broke before the answer
+  }
+}
+
+/** What an event says: a finding is handed on, a problem thrown, the assessment returned. */
+function told({ event, data }: ServerEvent, arrived: (finding: Arrived) => void): Assessment | null {
+  const body = parsed(data);
+  if (event === "assessment") return checked(body as unknown as Assessment);
+  if (event === "problem") {
+    const problem = body as Partial<Problem>;
+    throw failureOf(problem.status ?? 500, problem, null); // headers are gone by then, so there is no Retry-After
+  }
+  if (event === "finding") for (const [name, finding] of Object.entries(body)) {
+    arrived({ name, status: (finding as { status?: string } | null)?.status ?? "ok" });
+  }
+  return null;
+}
+
+function parsed(data: string): Record<string, unknown> {
+  try {
+    return JSON.parse(data) as Record<string, unknown>;
+  } catch {
+    throw new Failure("unreadable");
+  }
+}
+
+function checked(answer: Assessment): Assessment {
+  if (!["low", "moderate", "high"].includes(answer?.risk?.level)) throw new Failure("unreadable");
+  return answer;
+}

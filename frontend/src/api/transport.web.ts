@@ -1,0 +1,9 @@
+import type { Picture } from "@/picture/types";
+
+export const send: typeof fetch = (input, init) => globalThis.fetch(input, init);
+export const isOffline = () => navigator.onLine === false;
+
+/** The picture as a form field: the cleaned JPEG bytes, without the name it had on the device. */
+export function imagePart(picture: Picture): Blob {
+  return new Blob([picture.bytes as BlobPart], { type: "image/jpeg" });
+}

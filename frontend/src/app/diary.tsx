@@ -1,0 +1,1 @@
+export { Diary as default } from "@/screens/Diary";

@@ -1,0 +1,1 @@
+export { TakePicture as default } from "@/screens/TakePicture";

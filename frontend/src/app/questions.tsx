@@ -1,0 +1,1 @@
+export { Questions as default } from "@/screens/Questions";

@@ -1,0 +1,1 @@
+export { Result as default } from "@/screens/Result";

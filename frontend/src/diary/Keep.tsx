@@ -1,0 +1,46 @@
+import { useEffect, useState } from "react";
+import { View } from "react-native";
+
+import type { Assessment } from "@/client";
+import { useFlow } from "@/flow/context";
+import type { Picture } from "@/picture/types";
+import { plain, useWords } from "@/strings";
+import { Button, Text } from "@/ui";
+import { Choice } from "@/ui/Choice";
+
+import { store } from "./store";
+import { thumbnail } from "./thumbnail";
+import { added, type Spot } from "./types";
+
+const NEW = "new";
+
+/** Offers to keep the picture in the diary: as a new spot, or as the next photograph of one that is there. */
+export function KeepInDiary({ answer, picture }: { answer: Assessment; picture: Picture }) {
+  const { t, language } = useWords();
+  const { flow } = useFlow();
+  const [spots, setSpots] = useState<Spot[]>([]);
+  const [state, setState] = useState<"closed" | "open" | "kept" | "full">("closed");
+  const [spot, setSpot] = useState(NEW);
+  const [site, setSite] = useState(String(flow.answers.body_site ?? "other"));
+  useEffect(() => { store.load().then(setSpots, () => setSpots([])); }, []);
+  const keep = async () => {
+    const photo = { id: answer.id, date: String(answer.created_at), image: await thumbnail(picture.uri), level: answer.risk.level };
+    await store.save(added(spots, photo, spot === NEW ? { site } : { id: spot }));
+  };
+  if (state === "kept") return <Text role="status">✓ {t.result.kept}</Text>;
+  if (state === "closed") return <View><Button label={t.result.keep} onPress={() => setState("open")} /></View>;
+  const named = ({ id, site: at, photos }: Spot) => ({ value: id, label: `${plain(t.sites, at)}, ${new Date(photos[0]!.date).toLocaleDateString(language)}` });
+  return (
+    <View style={{ gap: 10 }}>
+      {spots.length ? <Choice label={t.diary.existing} value={spot} onChange={setSpot} options={[{ value: NEW, label: t.diary.addNew }, ...spots.map(named)]} /> : null}
+      {spot === NEW ? (
+        <>
+          <Text kind="sub" aria-level={2}>{t.diary.site}</Text>
+          <Choice label={t.diary.site} value={site} onChange={setSite} options={Object.entries(t.sites).map(([value, label]) => ({ value, label }))} />
+        </>
+      ) : null}
+      {state === "full" ? <Text role="alert">{t.diary.full}</Text> : null}
+      <Button label={t.result.keep} onPress={() => void keep().then(() => setState("kept"), () => setState("full"))} />
+    </View>
+  );
+}

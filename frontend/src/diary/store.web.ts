@@ -1,0 +1,24 @@
+import type { Spot, Store } from "./types";
+
+const NAME = "melalog-diary";
+
+/** One record in IndexedDB: local storage is too small for pictures. */
+async function record<T>(mode: IDBTransactionMode, ask: (all: IDBObjectStore) => IDBRequest<T>): Promise<T> {
+  const db = await done(Object.assign(indexedDB.open(NAME, 1), { onupgradeneeded(this: IDBOpenDBRequest) { this.result.createObjectStore("diary"); } }));
+  try {
+    return await done(ask(db.transaction("diary", mode).objectStore("diary")));
+  } finally {
+    db.close();
+  }
+}
+
+const done = <T>(request: IDBRequest<T>): Promise<T> => new Promise((resolve, reject) => {
+  request.onsuccess = () => resolve(request.result);
+  request.onerror = () => reject(request.error ?? new Error("IndexedDB"));
+});
+
+export const store: Store = {
+  load: async () => ((await record("readonly", (all) => all.get("spots"))) as Spot[] | undefined) ?? [],
+  save: async (spots) => void (await record("readwrite", (all) => all.put(spots, "spots"))),
+  clear: async () => void (await done(indexedDB.deleteDatabase(NAME))),
+};

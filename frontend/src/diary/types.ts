@@ -1,0 +1,19 @@
+import type { LevelName } from "@/result/Level";
+
+export type Photo = { id: string; date: string; image: string; level: LevelName };
+export type Spot = { id: string; site: string; photos: Photo[] };
+
+/** Where spots are kept: on this device, and nowhere else. */
+export type Store = { load(): Promise<Spot[]>; save(spots: Spot[]): Promise<void>; clear(): Promise<void> };
+
+/** The spots with one more photograph: of the spot `id`, or of a new one at `site`. */
+export function added(spots: Spot[], photo: Photo, to: { id: string } | { site: string }): Spot[] {
+  if ("site" in to) return [...spots, { id: photo.id, site: to.site, photos: [photo] }];
+  return spots.map((spot) => (spot.id === to.id ? { ...spot, photos: [...spot.photos, photo] } : spot));
+}
+
+/** Whole days from the first to the latest photograph. */
+export function days({ photos }: Spot): number {
+  const times = photos.map(({ date }) => Date.parse(date));
+  return Math.round((Math.max(...times) - Math.min(...times)) / 86_400_000);
+}

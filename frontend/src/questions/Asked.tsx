@@ -1,0 +1,72 @@
+import { useId, useState } from "react";
+import { StyleSheet, TextInput, View } from "react-native";
+
+import type { Question } from "@/api/questionnaire";
+import { useFlow } from "@/flow/context";
+import { fill, plain, sentence, useWords } from "@/strings";
+import { useColours } from "@/theme";
+import { Button, Text } from "@/ui";
+import { Choice } from "@/ui/Choice";
+
+import { complaint } from "./answers";
+
+type Props = { question: Question; typed: string; onTyped: (question: Question, text: string) => void; open?: boolean };
+
+/** One question with its help, in the app's language where the sentence is known in it. */
+export function Asked({ question, typed, onTyped, open = false }: Props) {
+  const { t, language } = useWords();
+  const colours = useColours();
+  const [helped, help] = useState(open);
+  const asked = sentence(question.text, language), told = sentence(question.help, language);
+  return (
+    <View style={[box.question, { borderTopColor: colours.line }]}>
+      <Text kind="sub" aria-level={open ? 2 : 3} lang={asked.language}>{asked.text}</Text>
+      {question.type === "integer"
+        ? <Age question={question} typed={typed} onTyped={onTyped} label={asked.text} />
+        : <Choices question={question} label={asked.text} />}
+      {open ? null : <View style={box.start}><Button label={`${helped ? "▾" : "▸"} ${t.questions.help}`} expanded={helped} onPress={() => help(!helped)} /></View>}
+      {helped ? (
+        <View>
+          <Text kind="soft" lang={told.language}>{told.text}</Text>
+          {question.source ? <Text kind="small">{fill(t.questions.source, { source: question.source })}</Text> : null}
+        </View>
+      ) : null}
+    </View>
+  );
+}
+
+function Choices({ question, label }: { question: Question; label: string }) {
+  const { t, language } = useWords();
+  const { flow, act } = useFlow();
+  const values = [...(question.choices ?? []).filter((value) => value !== "unsure"), "unsure"];
+  const named = (value: string) => {
+    const given = question.labels?.[value];
+    return given ? sentence(given, language).text : plain(t.questions.choices, value);
+  };
+  return (
+    <Choice label={label} value={String(flow.answers[question.id] ?? "unsure")} options={values.map((value) => ({ value, label: named(value) }))}
+      onChange={(value) => act({ is: "answer", id: question.id, value })} />
+  );
+}
+
+function Age({ question, typed, onTyped, label }: Omit<Props, "open"> & { label: string }) {
+  const { t } = useWords();
+  const colours = useColours();
+  const id = useId();
+  const wrong = complaint(question, typed);
+  return (
+    <View>
+      <TextInput value={typed} onChangeText={(text) => onTyped(question, text)} inputMode="numeric" maxLength={4} aria-label={label}
+        {...{ "aria-invalid": wrong, "aria-describedby": id }}
+        style={[box.number, { color: colours.ink, borderColor: wrong ? colours.error : colours.edge, backgroundColor: colours.card }]} />
+      <View nativeID={id}>
+        {wrong ? <Text role="alert" colour={colours.error}>⚠ {fill(t.questions.range, { min: question.minimum ?? 0, max: question.maximum ?? "" })}</Text> : null}
+      </View>
+    </View>
+  );
+}
+
+const box = StyleSheet.create({
+  question: { gap: 8, borderTopWidth: 1, paddingTop: 14 }, start: { alignItems: "flex-start" },
+  number: { fontSize: 18, minHeight: 48, width: 120, borderWidth: 1, borderRadius: 10, paddingHorizontal: 14 },
+});

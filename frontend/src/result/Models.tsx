@@ -1,0 +1,75 @@
+import { useState } from "react";
+import { Image, StyleSheet, View } from "react-native";
+
+import type { Assessment, ModelInfo } from "@/client";
+import type { Picture } from "@/picture/types";
+import { fill, useWords } from "@/strings";
+import { useColours } from "@/theme";
+import { Card, Notice, Text } from "@/ui";
+import { Slider } from "@/ui/Slider";
+
+import { COLOURED, HeatMap } from "./HeatMap";
+import { told } from "./told";
+
+/** The picture with the heat map over it, and what each model said of it. */
+export function Models({ answer, picture }: { answer: Assessment; picture: Picture }) {
+  const { t, language } = useWords();
+  const colours = useColours();
+  const words = told(answer, t, language);
+  const { classifier, vlm } = answer.findings;
+  return (
+    <>
+      <Card>
+        <Text kind="heading">{t.result.picture}</Text>
+        <Seen picture={picture} map={classifier.heatmap ?? null} />
+        <Text>{words.quality}</Text>
+      </Card>
+      <Card>
+        <Text kind="heading">{t.result.classifier}</Text>
+        <Text>{words.classifier}</Text>
+        {classifier.in_distribution === false ? <Notice tone={colours.moderate}><Text>{t.result.unfamiliar}</Text></Notice> : null}
+        <View role="list">
+          {words.shares.map(({ name, text }) => (
+            <View role="listitem" key={name} style={box.share}><Text style={box.grow}>{name}</Text><Text>{text}</Text></View>
+          ))}
+        </View>
+        <Source model={classifier.model} />
+      </Card>
+      <Card>
+        <Text kind="heading">{t.result.vlm}</Text>
+        <Text>{words.vlm}</Text>
+        <Source model={vlm.model} />
+      </Card>
+    </>
+  );
+}
+
+function Source({ model }: { model?: ModelInfo | null }) {
+  const { t } = useWords();
+  return model ? <Text kind="small">{fill(t.result.model, { name: model.name, version: model.version })}</Text> : null;
+}
+
+function Seen({ picture, map }: { picture: Picture; map: string | null }) {
+  const { t } = useWords();
+  const [opacity, setOpacity] = useState(0.6);
+  return (
+    <>
+      <View style={box.frame}>
+        <Image source={{ uri: picture.uri }} alt={t.result.picture} accessibilityLabel={t.result.picture} style={box.fill} />
+        {map ? <HeatMap base64={map} opacity={opacity} /> : null}
+      </View>
+      {map ? (
+        <>
+          <Text kind="sub">{t.result.heat}</Text>
+          <Slider label={t.result.heat} value={opacity} onChange={setOpacity} text={fill(t.result.heatValue, { n: Math.round(opacity * 100) })} />
+          <Text kind="small">{COLOURED ? t.result.heatNote : t.result.heatNoteLight}</Text>
+        </>
+      ) : <Text kind="soft">{t.result.noHeat}</Text>}
+    </>
+  );
+}
+
+const box = StyleSheet.create({
+  frame: { width: "100%", maxWidth: 440, aspectRatio: 1, borderRadius: 12, overflow: "hidden", alignSelf: "center" }, fill: { width: "100%", height: "100%" },
+  share: { flexDirection: "row", gap: 12, paddingVertical: 3 }, grow: { flex: 1 },
+});

@@ -1,0 +1,60 @@
+import type { Assessment } from "@/client";
+import { fill, percent, plain } from "@/strings/format";
+import type { Language, Strings } from "@/strings";
+
+/** The words of a result, for the screen and for the PDF alike. */
+export function told(answer: Assessment, t: Strings, language: Language) {
+  const { risk, findings } = answer;
+  const p = (value: number | null | undefined) => percent(value, t.percent, language);
+  const thousand = risk.melanoma < 0.001 ? t.result.fewer : fill(t.result.thousand, { n: Math.round(risk.melanoma * 1000) });
+  const raised = (risk.raised_by ?? []).map((id) => plain(t.words.raised, id));
+  return {
+    level: t.result.levels[risk.level],
+    melanoma: p(risk.melanoma),
+    interval: fill(t.result.interval, { low: p(risk.interval[0]), high: p(risk.interval[1]) }),
+    thousand,
+    malignant: fill(t.result.malignant, { p: p(risk.malignant) }),
+    raised: raised.length ? fill(t.result.raised, { reasons: raised.join("; ") }) : "",
+    missing: (answer.degraded ?? []).map((id) => plain(t.words.missing, id)),
+    classifier: classifier(findings.classifier, t, p),
+    vlm: vlm(findings.vlm, t, p),
+    quality: quality(answer, t),
+    shares: Object.entries(findings.classifier.classes ?? {}).sort((a, b) => b[1] - a[1])
+      .map(([name, share]) => ({ name: plain(t.words.classes, name), share, text: p(share) })),
+  };
+}
+
+type P = (value: number | null | undefined) => string;
+
+function classifier({ status, melanoma, malignant }: Assessment["findings"]["classifier"], t: Strings, p: P): string {
+  if (status !== "ok") return fill(t.result.status, { status: plain(t.words.statuses, status ?? "unavailable") });
+  return fill(t.result.classifierOk, { melanoma: p(melanoma), malignant: p(malignant) });
+}
+
+function vlm({ status, answer, confidence, melanoma }: Assessment["findings"]["vlm"], t: Strings, p: P): string {
+  if (status !== "ok") return fill(t.result.status, { status: plain(t.words.statuses, status ?? "unavailable") });
+  const said = !answer || answer === "Unsure" ? t.result.vlmUnsure : fill(t.result.vlmOk, { answer: t.result.answers[answer], p: p(confidence) });
+  return melanoma == null ? said : `${said} ${fill(t.result.vlmMelanoma, { p: p(melanoma) })}`;
+}
+
+function quality({ modality, findings: { picture } }: Assessment, t: Strings): string {
+  const why = (picture.problems ?? []).map((id) => plain(t.words.problems, id)).join(", ");
+  return `${fill(plain(t.words.quality, picture.quality ?? "unknown"), { why })} ${plain(t.words.taken, modality)}`;
+}
+
+export type Bar = { id: string; name: string; text: string; log_odds: number; share: number };
+
+/** Contributions as bars around the middle: `share` from -1 to 1 of half the width; the starting point apart. */
+export function bars(answer: Assessment, t: Strings, language: Language): { bars: Bar[]; start: string } {
+  const others = answer.risk.contributions.filter(({ id, log_odds }) => id !== "prior" && Math.abs(log_odds) > 0.005);
+  const widest = Math.max(Math.log(4), ...others.map(({ log_odds }) => Math.abs(log_odds)));
+  const prior = answer.risk.contributions.find(({ id }) => id === "prior");
+  return {
+    bars: others.map(({ id, log_odds }) => {
+      const x = Math.exp(Math.abs(log_odds)).toLocaleString(language, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
+      const text = fill(log_odds > 0 ? t.result.raises : t.result.lowers, { x });
+      return { id, name: plain(t.words.contributions, id), text, log_odds, share: log_odds / widest };
+    }),
+    start: prior ? fill(t.result.start, { p: percent(1 / (1 + Math.exp(-prior.log_odds)), t.percent, language) }) : "",
+  };
+}

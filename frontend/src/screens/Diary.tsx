@@ -1,0 +1,79 @@
+import { router } from "expo-router";
+import { useEffect, useState } from "react";
+import { Image, StyleSheet, View } from "react-native";
+
+import { store } from "@/diary/store";
+import { days, type Photo, type Spot } from "@/diary/types";
+import { fill, plain, useWords } from "@/strings";
+import { Button, Card, Row, Screen, Text } from "@/ui";
+
+/** Spots by body site, first and latest photograph side by side. Nothing here leaves the device. */
+export function Diary() {
+  const { t } = useWords();
+  const [spots, setSpots] = useState<Spot[]>([]);
+  useEffect(() => { store.load().then(setSpots, () => setSpots([])); }, []);
+  const remove = async (id: string) => {
+    const rest = spots.filter((spot) => spot.id !== id);
+    await store.save(rest);
+    setSpots(rest);
+  };
+  const clear = async () => { await store.clear(); setSpots([]); };
+  const sorted = [...spots].sort((a, b) => plain(t.sites, a.site).localeCompare(plain(t.sites, b.site)));
+  return (
+    <Screen title={t.diary.title}>
+      <Text kind="title">{t.diary.title}</Text>
+      <Text>{t.diary.lead}</Text>
+      {spots.length ? <Text kind="soft">{t.diary.compare}</Text> : <Card><Text>{t.diary.empty}</Text></Card>}
+      {sorted.map((spot) => <OneSpot key={spot.id} spot={spot} onRemove={() => void remove(spot.id)} />)}
+      <Row>
+        <Button main label={t.diary.back} onPress={() => router.navigate("/")} />
+        {spots.length ? <Sure label={t.diary.removeAll} onSure={() => void clear()} /> : null}
+      </Row>
+    </Screen>
+  );
+}
+
+function OneSpot({ spot, onRemove }: { spot: Spot; onRemove: () => void }) {
+  const { t } = useWords();
+  const first = spot.photos[0]!, latest = spot.photos.at(-1)!;
+  const between = spot.photos.slice(1, -1);
+  return (
+    <Card>
+      <Text kind="heading">{plain(t.sites, spot.site)}</Text>
+      <Text kind="small">{fill(t.diary.photos, { n: spot.photos.length })}{first === latest ? "" : ` · ${fill(t.diary.days, { n: days(spot) })}`}</Text>
+      <Row>
+        <Shown photo={first} title={t.diary.first} />
+        {between.map((photo) => <Shown key={photo.id} photo={photo} title="" />)}
+        {first === latest ? null : <Shown photo={latest} title={t.diary.latest} />}
+      </Row>
+      <Row><Sure label={t.diary.remove} onSure={onRemove} /></Row>
+    </Card>
+  );
+}
+
+function Shown({ photo, title }: { photo: Photo; title: string }) {
+  const { t, language } = useWords();
+  const date = new Date(photo.date).toLocaleDateString(language);
+  const alt = fill(t.diary.alt, { date });
+  return (
+    <View style={title ? box.large : box.small}>
+      <Image source={{ uri: photo.image }} alt={alt} accessibilityLabel={alt} style={box.image} />
+      <Text kind="small">{title ? `${title}: ` : ""}{date}, {fill(t.diary.levelThen, { level: t.result.levels[photo.level].toLocaleLowerCase(language) })}</Text>
+    </View>
+  );
+}
+
+function Sure({ label, onSure }: { label: string; onSure: () => void }) {
+  const { t } = useWords();
+  const [asked, ask] = useState(false);
+  if (!asked) return <Button label={label} onPress={() => ask(true)} />;
+  return (
+    <Row>
+      <Text role="alert">{t.diary.sure}</Text>
+      <Button label={t.diary.yes} onPress={() => { ask(false); onSure(); }} />
+      <Button label={t.diary.no} onPress={() => ask(false)} />
+    </Row>
+  );
+}
+
+const box = StyleSheet.create({ large: { width: 240, maxWidth: "46%", gap: 4 }, small: { width: 120, gap: 4 }, image: { width: "100%", aspectRatio: 1, borderRadius: 10 } });

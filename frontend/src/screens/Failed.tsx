@@ -1,0 +1,67 @@
+import { router } from "expo-router";
+import { useEffect, useState } from "react";
+
+import type { Failure, Kind } from "@/api/problem";
+import { useFlow } from "@/flow/context";
+import { fill, useWords, type Strings } from "@/strings";
+import { Button, Card, Notice, Row, Screen, Text } from "@/ui";
+
+/** Why there is no answer, and the way on. */
+export function Failed({ failure, onRetry }: { failure: Failure; onRetry: () => void }) {
+  const { t } = useWords();
+  const { act } = useFlow();
+  const [title, way] = words(t, failure.kind);
+  const left = useCountdown(failure);
+  const again = left ? fill(t.failure.wait, { n: left }) : t.failure.again;
+  const restart = () => { act({ is: "again" }); router.navigate("/"); };
+  return (
+    <Screen narrow title={title!}>
+      <Text kind="title">{title}</Text>
+      <Card>
+        <Text role="alert">{way}</Text>
+        <Details failure={failure} />
+        {failure.kind === "signedOut" ? null : <Text kind="soft">{t.failure.kept}</Text>}
+        <Row>
+          {failure.kind === "picture" ? <Button main label={t.failure.retake} onPress={() => router.navigate("/picture")} /> : null}
+          {failure.kind === "answers" ? <Button main label={t.failure.answers} onPress={() => router.navigate("/questions")} /> : null}
+          {RETRIED.includes(failure.kind) ? <Button main label={again} off={left > 0} onPress={onRetry} /> : null}
+          <Button label={t.failure.restart} onPress={restart} />
+        </Row>
+      </Card>
+    </Screen>
+  );
+}
+
+const RETRIED: Kind[] = ["offline", "unreachable", "busy", "unreadable", "other"];
+
+const words = (t: Strings, kind: Kind): string[] => (kind === "answers" ? t.failure.answersProblem : t.failure[kind]);
+
+/** What the server said, which is English. */
+function Details({ failure: { problem } }: { failure: Failure }) {
+  const { t } = useWords();
+  const lines = [problem.detail, ...(problem.errors ?? []).map(({ message }) => message)].filter((line): line is string => Boolean(line));
+  return (
+    <>
+      {lines.length ? <Notice>{lines.map((line) => <Text key={line} lang="en">{line}</Text>)}</Notice> : null}
+      {problem.request_id ? <Text kind="small">{fill(t.failure.request, { id: "" })}{problem.request_id}</Text> : null}
+    </>
+  );
+}
+
+/** Seconds until the server wants to be asked again. */
+function useCountdown(failure: Failure): number {
+  const [until, setUntil] = useState(() => Date.now() + 1000 * failure.wait);
+  const [now, setNow] = useState(() => Date.now());
+  const [of, setOf] = useState(failure);
+  if (of !== failure) {
+    setOf(failure);
+    setUntil(now + 1000 * failure.wait);
+  }
+  const left = Math.max(0, Math.ceil((until - now) / 1000));
+  useEffect(() => {
+    if (!left) return;
+    const timer = setTimeout(() => setNow(Date.now()), 500);
+    return () => clearTimeout(timer);
+  }, [left, now]);
+  return left;
+}

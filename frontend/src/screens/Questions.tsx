@@ -1,0 +1,102 @@
+import { Redirect, router } from "expo-router";
+import { useEffect, useState } from "react";
+import { View } from "react-native";
+
+import { Failure } from "@/api/problem";
+import { loadQuestionnaire, type Question } from "@/api/questionnaire";
+import { useFlow } from "@/flow/context";
+import { Asked } from "@/questions/Asked";
+import { complaint, usable } from "@/questions/answers";
+import { fill, useWords } from "@/strings";
+import { useWide } from "@/theme";
+import { Button, Card, Notice, Row, Screen, Text } from "@/ui";
+
+/** The questions as the API asks them: one per screen on a phone, one page where there is room. */
+export function Questions() {
+  const { t } = useWords();
+  const { flow, act } = useFlow();
+  const wide = useWide();
+  const [failed, setFailed] = useState(false);
+  const [attempt, setAttempt] = useState(0);
+  const loaded = flow.questions.length > 0;
+  useEffect(() => {
+    if (loaded) return;
+    loadQuestionnaire().then(({ questions }) => act({ is: "questions", questions }), (error: unknown) => setFailed(error instanceof Failure));
+  }, [loaded, attempt, act]);
+  if (!flow.picture) return <Redirect href="/" />;
+  const Body = wide ? AllAtOnce : OneByOne;
+  return (
+    <Screen narrow={!wide} title={t.questions.title}>
+      <Text kind="title">{t.questions.title}</Text>
+      <Text kind="soft">{t.questions.optional}</Text>
+      {loaded ? <Body questions={flow.questions} /> : failed
+        ? (
+          <Notice>
+            <Text role="alert">{t.questions.missing}</Text>
+            <Row>
+              <Button main label={t.failure.again} onPress={() => { setFailed(false); setAttempt(attempt + 1); }} />
+              <Button label={t.questions.withoutThem} onPress={() => router.push("/sending")} />
+            </Row>
+          </Notice>
+        )
+        : <Text role="status" kind="soft">{t.questions.loading}</Text>}
+    </Screen>
+  );
+}
+
+function AllAtOnce({ questions }: { questions: Question[] }) {
+  const { t } = useWords();
+  const { flow } = useFlow();
+  const { typed, type, wrong } = useTyped();
+  const sections = [...new Set(questions.map(({ section }) => section))];
+  return (
+    <>
+      {sections.map((section) => (
+        <Card key={section}>
+          <Text kind="heading">{t.questions.sections[section as keyof typeof t.questions.sections] ?? section}</Text>
+          {questions.filter((one) => one.section === section).map((one) => <Asked key={one.id} question={one} typed={typed(one)} onTyped={type} />)}
+        </Card>
+      ))}
+      <Row><Button main label={t.questions.send} off={questions.some(wrong)} onPress={() => router.push("/sending")} /></Row>
+      {flow.failure?.kind === "answers" ? <Refused failure={flow.failure} /> : null}
+    </>
+  );
+}
+
+function OneByOne({ questions }: { questions: Question[] }) {
+  const { t } = useWords();
+  const { flow } = useFlow();
+  const { typed, type, wrong } = useTyped();
+  const refused = flow.failure?.problem.errors?.[0]?.field.split(".").at(-1);
+  const [at, setAt] = useState(() => Math.max(0, questions.findIndex(({ id }) => id === refused)));
+  const question = questions[at]!;
+  const last = at === questions.length - 1;
+  return (
+    <Card>
+      <Text kind="small" role="status">{fill(t.questions.step, { n: at + 1, all: questions.length })}</Text>
+      <Asked key={question.id} question={question} typed={typed(question)} onTyped={type} open />
+      {flow.failure?.kind === "answers" && question.id === refused ? <Refused failure={flow.failure} /> : null}
+      <Row>
+        <Button label={t.nav.back} onPress={() => (at ? setAt(at - 1) : router.navigate("/picture"))} />
+        <Button main label={last ? t.questions.send : t.questions.next} off={wrong(question)} onPress={() => (last ? router.push("/sending") : setAt(at + 1))} />
+      </Row>
+      {last ? null : <Button label={t.questions.skip} off={wrong(question)} onPress={() => router.push("/sending")} />}
+    </Card>
+  );
+}
+
+function Refused({ failure }: { failure: Failure }) {
+  return <View role="alert">{failure.problem.errors?.map(({ field, message }) => <Text key={field} lang="en">{message}</Text>)}</View>;
+}
+
+/** What stands in the number fields; only what is valid becomes an answer. */
+function useTyped() {
+  const { flow, act } = useFlow();
+  const [texts, setTexts] = useState<Record<string, string>>({});
+  const typed = ({ id }: Question) => texts[id] ?? String(flow.answers[id] ?? "");
+  const type = (question: Question, text: string) => {
+    setTexts({ ...texts, [question.id]: text });
+    act({ is: "answer", id: question.id, value: usable(question, text) });
+  };
+  return { typed, type, wrong: (question: Question) => question.type === "integer" && complaint(question, typed(question)) };
+}

@@ -1,0 +1,106 @@
+import { Redirect, router } from "expo-router";
+import { useEffect, useState } from "react";
+import { Image, StyleSheet, View } from "react-native";
+
+import { useFlow } from "@/flow/context";
+import { prepare } from "@/picture/prepare";
+import { Source } from "@/picture/Source";
+import { UNTOUCHED, type Edit, type Picture } from "@/picture/types";
+import { useWords } from "@/strings";
+import { useColours } from "@/theme";
+import { Button, Card, List, Notice, Row, Screen, Text } from "@/ui";
+
+/** Photograph or choose, bring the spot into the square, and hear at once what could be better. */
+export function TakePicture() {
+  const { t } = useWords();
+  const { flow } = useFlow();
+  const [uri, setUri] = useState("");
+  const [edit, setEdit] = useState<Edit>(UNTOUCHED);
+  const { picture, failed } = usePrepared(uri, edit);
+  if (!flow.consent) return <Redirect href="/" />;
+  const choose = (chosen: string) => { setUri(chosen); setEdit(UNTOUCHED); };
+  return (
+    <Screen narrow title={t.picture.title}>
+      <Text kind="title">{t.picture.title}</Text>
+      <Card>
+        <Text>{uri ? t.picture.adjust : t.picture.hint}</Text>
+        <Frame picture={picture ?? (uri ? null : flow.picture)} />
+        <View role="status">
+          {failed ? <Text>{t.picture.unreadable}</Text> : null}
+          {uri && !picture && !failed ? <Text kind="soft">{t.picture.preparing}</Text> : null}
+          {picture ? <Advice picture={picture} /> : null}
+        </View>
+        {uri && !failed ? <Adjust edit={edit} onChange={setEdit} /> : null}
+        <Source onChosen={choose} again={uri !== ""} />
+        <Use picture={picture ?? (uri ? null : flow.picture)} />
+      </Card>
+    </Screen>
+  );
+}
+
+function usePrepared(uri: string, edit: Edit) {
+  const [made, setMade] = useState<{ uri: string; edit: Edit; picture: Picture | null }>();
+  useEffect(() => {
+    if (!uri) return;
+    let current = true;
+    const keep = (picture: Picture | null) => { if (current) setMade({ uri, edit, picture }); };
+    prepare(uri, edit).then(keep, () => keep(null));
+    return () => { current = false; };
+  }, [uri, edit]);
+  const ready = made?.uri === uri ? made : undefined;
+  return { picture: ready?.picture ?? null, failed: ready !== undefined && ready.edit === edit && ready.picture === null };
+}
+
+function Frame({ picture }: { picture: Picture | null }) {
+  const { t } = useWords();
+  const colours = useColours();
+  return (
+    <View style={[box.frame, { backgroundColor: colours.tint, borderColor: colours.edge }]}>
+      {picture
+        ? <Image source={{ uri: picture.uri }} accessibilityLabel={t.picture.alt} alt={t.picture.alt} style={box.fill} resizeMode="contain" />
+        : <View aria-hidden style={[box.ring, { borderColor: colours.accent }]} />}
+    </View>
+  );
+}
+
+function Advice({ picture: { warnings } }: { picture: Picture }) {
+  const { t } = useWords();
+  const colours = useColours();
+  if (!warnings.length) return <Text kind="soft">✓ {t.picture.good}</Text>;
+  return (
+    <Notice tone={colours.moderate}>
+      <Text kind="bold">{t.picture.warningsTitle}</Text>
+      <List items={warnings.map((warning) => t.picture.warnings[warning])} />
+    </Notice>
+  );
+}
+
+function Adjust({ edit, onChange }: { edit: Edit; onChange: (edit: Edit) => void }) {
+  const { t } = useWords();
+  const move = (x: number, y: number) => onChange({ ...edit, x: within(edit.x + x), y: within(edit.y + y) });
+  return (
+    <Row>
+      <Button label={`⟳ ${t.picture.turn}`} onPress={() => onChange({ ...UNTOUCHED, turns: (edit.turns + 1) % 4 })} />
+      <Button label={`+ ${t.picture.closer}`} off={edit.zoom >= 8} onPress={() => onChange({ ...edit, zoom: Math.min(edit.zoom * 1.25, 8) })} />
+      <Button label={`− ${t.picture.wider}`} off={edit.zoom <= 1} onPress={() => onChange({ ...edit, zoom: Math.max(edit.zoom / 1.25, 1) })} />
+      <Button label={`← ${t.picture.left}`} onPress={() => move(-0.05, 0)} />
+      <Button label={`→ ${t.picture.right}`} onPress={() => move(0.05, 0)} />
+      <Button label={`↑ ${t.picture.up}`} onPress={() => move(0, -0.05)} />
+      <Button label={`↓ ${t.picture.down}`} onPress={() => move(0, 0.05)} />
+    </Row>
+  );
+}
+
+const within = (share: number) => Math.min(Math.max(share, 0.05), 0.95);
+
+function Use({ picture }: { picture: Picture | null }) {
+  const { t } = useWords();
+  const { act } = useFlow();
+  if (!picture) return null;
+  return <Button main label={t.picture.use} onPress={() => { act({ is: "picture", picture }); router.push("/questions"); }} />;
+}
+
+const box = StyleSheet.create({
+  frame: { width: "100%", maxWidth: 440, aspectRatio: 1, alignSelf: "center", borderRadius: 12, borderWidth: 1, overflow: "hidden", alignItems: "center", justifyContent: "center" },
+  fill: { width: "100%", height: "100%" }, ring: { width: "45%", aspectRatio: 1, borderRadius: 999, borderWidth: 3, borderStyle: "dashed" },
+});

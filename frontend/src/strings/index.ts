@@ -1,0 +1,37 @@
+import { getLocales } from "expo-localization";
+import { createContext, useContext } from "react";
+
+import de from "./de.json";
+import deSentences from "./de.sentences.json";
+import en from "./en.json";
+
+export type Strings = typeof en;
+export type Language = "en" | "de";
+
+/** A further language is two files and one line in each of these three. `Strings` makes tsc name what is missing. */
+export const STRINGS: Record<Language, Strings> = { en, de };
+const SENTENCES: Record<Language, Record<string, string>> = { en: {}, de: deSentences };
+export const RIGHT_TO_LEFT: Language[] = [];
+
+export const LANGUAGES = Object.keys(STRINGS) as Language[];
+
+/** The first of the device's languages that the app speaks, else English. */
+export function deviceLanguage(): Language {
+  const spoken = getLocales().map(({ languageCode }) => languageCode as Language);
+  return spoken.find((code) => LANGUAGES.includes(code)) ?? "en";
+}
+
+export type Words = { t: Strings; language: Language; choose: (language: Language) => void };
+export const WordsContext = createContext<Words>({ t: en, language: "en", choose: () => undefined });
+export const useWords = () => useContext(WordsContext);
+
+/**
+ * A sentence of the server in the app's language. The English sentence itself is the key, so that one that
+ * was reworded on the server is shown in English rather than in an old translation.
+ */
+export function sentence(text: string, language: Language): { text: string; language: Language } {
+  const known = SENTENCES[language][text];
+  return known === undefined ? { text, language: "en" } : { text: known, language };
+}
+
+export { fill, percent, plain } from "./format";

@@ -1,0 +1,108 @@
+import { router } from "expo-router";
+import { useEffect, type PropsWithChildren } from "react";
+import { Platform, Pressable, ScrollView, StyleSheet, Text as Plain, View, type TextProps } from "react-native";
+import { useSafeAreaInsets } from "react-native-safe-area-context";
+
+import { useColours } from "@/theme";
+import { LANGUAGES, STRINGS, useWords } from "@/strings";
+
+type Kind = "body" | "soft" | "small" | "title" | "heading" | "sub" | "bold" | "figure";
+
+/** Text that grows with the setting of the device. A `lang` other than the app's is told to screen readers. */
+export function Text({ kind = "body", colour, lang, style, ...rest }: TextProps & { kind?: Kind; colour?: string; lang?: string }) {
+  const colours = useColours();
+  const level = { title: 1, heading: 2, sub: 3 }[kind as string];
+  const heading = level ? { role: "heading" as const, "aria-level": level, ...(level === 1 && Platform.OS === "web" ? { tabIndex: -1 as const } : {}) } : {};
+  const soft = kind === "soft" || kind === "small";
+  return <Plain {...heading} {...{ lang }} {...rest} style={[text.body, text[kind], { color: colour ?? (soft ? colours.soft : colours.ink) }, style]} />;
+}
+
+/** A button. `main` is the way on; `off` says why nothing happens yet through the label, and stays focusable. */
+export function Button({ label, onPress, main = false, off = false, busy = false, expanded }: {
+  label: string; onPress: () => void; main?: boolean; off?: boolean; busy?: boolean; expanded?: boolean;
+}) {
+  const colours = useColours();
+  const back = main && !off ? colours.accent : colours.card;
+  return (
+    <Pressable role="button" aria-disabled={off} aria-busy={busy} aria-expanded={expanded} onPress={() => { if (!off) onPress(); }}
+      style={({ pressed }) => [box.button, { backgroundColor: pressed ? colours.tint : back, borderColor: main && !off ? colours.accent : colours.edge }]}>
+      {({ pressed }) => <Text kind="bold" colour={off ? colours.soft : main && !pressed ? colours.onAccent : colours.ink} style={text.centre}>{label}</Text>}
+    </Pressable>
+  );
+}
+
+export function Card({ children }: PropsWithChildren) {
+  const colours = useColours();
+  return <View style={[box.card, { backgroundColor: colours.card, borderColor: colours.line }]}>{children}</View>;
+}
+
+/** Words that must not be missed, with a bar beside them. */
+export function Notice({ children, tone }: PropsWithChildren<{ tone?: string }>) {
+  const colours = useColours();
+  return <View style={[box.notice, { borderStartColor: tone ?? colours.edge }]}>{children}</View>;
+}
+
+export function List({ items, lang }: { items: readonly string[]; lang?: string }) {
+  return (
+    <View role="list" style={box.list}>
+      {items.map((item) => (
+        <View key={item} role="listitem" style={box.item}><Text aria-hidden>•</Text><Text lang={lang} style={box.grow}>{item}</Text></View>
+      ))}
+    </View>
+  );
+}
+
+export const Row = ({ children }: PropsWithChildren) => <View style={box.row}>{children}</View>;
+
+/** A page: name and language above, what it holds in the middle, readable width. */
+export function Screen({ children, title, narrow = false }: PropsWithChildren<{ title: string; narrow?: boolean }>) {
+  const colours = useColours();
+  useEffect(() => {
+    if (Platform.OS !== "web") return;
+    document.title = `${title} – Melalog`;
+    document.querySelector<HTMLElement>("h1")?.focus(); // so that a screen reader begins where the new page does
+  }, [title]);
+  const inset = useSafeAreaInsets();
+  return (
+    <ScrollView style={{ backgroundColor: colours.paper }} contentContainerStyle={[box.page, { paddingTop: 12 + inset.top, paddingBottom: 48 + inset.bottom }]}
+      keyboardShouldPersistTaps="handled" {...(Platform.OS === "web" ? { tabIndex: -1 as const } : {})}>
+      <Header />
+      <View role="main" style={[box.main, narrow && box.narrow]}>{children}</View>
+    </ScrollView>
+  );
+}
+
+function Header() {
+  const { t, language, choose } = useWords();
+  const colours = useColours();
+  return (
+    <View role="banner" style={[box.main, box.header]}>
+      <Pressable role="link" aria-label={t.nav.home} onPress={() => router.navigate("/")} style={box.touch}>
+        <Text kind="bold" colour={colours.accent} style={text.name}>◎ {t.name}</Text>
+      </Pressable>
+      <View role="group" aria-label={t.nav.language} style={box.row}>
+        {LANGUAGES.map((code) => (
+          <Pressable key={code} role="button" aria-pressed={code === language} onPress={() => choose(code)} style={box.touch}>
+            <Text kind={code === language ? "bold" : "soft"} lang={code} style={code === language && text.chosen}>{STRINGS[code].language}</Text>
+          </Pressable>
+        ))}
+      </View>
+    </View>
+  );
+}
+
+const text = StyleSheet.create({
+  body: { fontSize: 16, lineHeight: 25, fontFamily: Platform.select({ web: 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif' }) },
+  soft: {}, small: { fontSize: 14, lineHeight: 21 }, bold: { fontWeight: "600" },
+  title: { fontSize: 29, lineHeight: 36, fontWeight: "700", letterSpacing: -0.4, ...(Platform.OS === "web" ? { outlineStyle: "none" as never } : {}) },
+  figure: { fontSize: 29, lineHeight: 36, fontWeight: "700" }, heading: { fontSize: 21, lineHeight: 28, fontWeight: "700" }, sub: { fontSize: 17, lineHeight: 24, fontWeight: "600" },
+  centre: { textAlign: "center" }, name: { fontSize: 18 }, chosen: { textDecorationLine: "underline" },
+});
+
+const box = StyleSheet.create({
+  page: { paddingHorizontal: 16, gap: 16, flexGrow: 1 }, main: { width: "100%", maxWidth: 1100, alignSelf: "center", gap: 16 }, narrow: { maxWidth: 680 },
+  header: { flexDirection: "row", justifyContent: "space-between", alignItems: "center", gap: 8 }, touch: { minHeight: 44, minWidth: 44, justifyContent: "center", alignItems: "center" },
+  card: { borderWidth: 1, borderRadius: 14, padding: 18, gap: 12 }, notice: { borderStartWidth: 4, paddingStart: 14, paddingVertical: 2, gap: 4 },
+  button: { minHeight: 48, paddingHorizontal: 18, paddingVertical: 10, borderRadius: 10, borderWidth: 1, justifyContent: "center" },
+  row: { flexDirection: "row", flexWrap: "wrap", gap: 10, alignItems: "center" }, list: { gap: 6 }, item: { flexDirection: "row", gap: 8 }, grow: { flex: 1 },
+});

@@ -1,0 +1,85 @@
+import { describe, expect, test } from "vitest";
+
+import { assess, type Transport } from "@/api/assess";
+import { eventReader } from "@/api/events";
+import { failureOf, seconds } from "@/api/problem";
+import type { Picture } from "@/picture/types";
+
+const picture: Picture = { uri: "", bytes: new Uint8Array([1]), width: 1, height: 1, warnings: [] };
+const answer = { risk: { level: "moderate" } };
+
+function transport(reply: () => Response | Promise<Response>, offline = false) {
+  const sent: { url: string; init: RequestInit }[] = [];
+  const by: Transport = {
+    url: "http://api", isOffline: () => offline, imagePart: ({ bytes }) => new Blob([bytes as BlobPart], { type: "image/jpeg" }),
+    send: async (url, init) => { sent.push({ url: String(url), init: init! }); return reply(); },
+  };
+  return { by, sent };
+}
+
+const ask = (by: Transport, arrived: string[] = []) =>
+  assess(picture, { age: 67 }, "de", new AbortController().signal, ({ name, status }) => arrived.push(`${name} ${status}`), by);
+const streamed = (text: string) => new Response(text, { headers: { "content-type": "text/event-stream; charset=utf-8" } });
+
+describe("an assessment", () => {
+  test("is one multipart request with the picture, the answers and the language, and nothing else", async () => {
+    const { by, sent } = transport(() => Response.json(answer));
+    expect(await ask(by)).toEqual(answer);
+    const form = sent[0]!.init.body as FormData;
+    expect([...(form as unknown as Map<string, unknown>).keys()]).toEqual(["image", "questionnaire", "language"]);
+    expect(form.get("questionnaire")).toBe('{"age":67}');
+    expect((form.get("image") as File).name).toBe("picture.jpg");
+  });
+
+  test("tells of every finding of a stream as it comes", async () => {
+    const arrived: string[] = [];
+    const text = `: working\n\nevent: finding\ndata: {"classifier": {"status": "ok"}}\n\nevent: finding\ndata: {"vlm": {"status": "timeout"}}\n\nevent: assessment\ndata: ${JSON.stringify(answer)}\n\n`;
+    expect(await ask(transport(() => streamed(text)).by, arrived)).toEqual(answer);
+    expect(arrived).toEqual(["classifier ok", "vlm timeout"]);
+  });
+
+  test.each([
+    ["a problem in the stream", () => streamed('event: problem\ndata: {"status": 503}\n\n'), "busy"],
+    ["a stream that breaks", () => streamed('event: finding\ndata: {"vlm": {}}\n\n'), "unreachable"],
+    ["nonsense in the stream", () => streamed("event: assessment\ndata: {\n\n"), "unreadable"],
+    ["a page instead of JSON", () => new Response("<html>"), "unreadable"],
+    ["a level that is none", () => Response.json({ risk: { level: "fine" } }), "unreadable"],
+    ["an error without a body", () => new Response("", { status: 500 }), "other"],
+    ["no connection", () => { throw new TypeError("failed"); }, "unreachable"],
+  ])("fails as what it is: %s", async (_, reply, kind) => {
+    await expect(ask(transport(reply as () => Response).by)).rejects.toMatchObject({ kind });
+  });
+
+  test("knows an offline device", async () => {
+    await expect(ask(transport(() => { throw new TypeError("failed"); }, true).by)).rejects.toMatchObject({ kind: "offline" });
+  });
+});
+
+test.each([[401, "signedOut"], [403, "signedOut"], [413, "picture"], [415, "picture"], [422, "picture"], [429, "busy"], [503, "busy"], [404, "other"], [500, "other"]])(
+  "status %i is %s", (status, kind) => expect(failureOf(status, {}, null).kind).toBe(kind));
+
+test("a wrong answer is not the picture's fault", () => {
+  expect(failureOf(422, { errors: [{ field: "questionnaire.age", message: "no" }] }, null).kind).toBe("answers");
+});
+
+test("Retry-After is seconds or a date, and never locks anybody out", () => {
+  const now = Date.parse("2026-11-21T10:00:00Z");
+  expect(seconds("7")).toBe(7);
+  expect(seconds("Sat, 21 Nov 2026 10:00:30 GMT", now)).toBe(30);
+  expect(seconds("Sat, 21 Nov 2026 09:00:00 GMT", now)).toBe(0);
+  expect(seconds("999999")).toBe(600);
+  expect(seconds("soon")).toBe(0);
+  expect(seconds(null)).toBe(0);
+});
+
+test("events are the same however the bytes are cut, and whatever ends the lines", () => {
+  const whole = "event: a\ndata: 1\ndata: 2\n\n: heartbeat\n\nevent: b\ndata:3\n\n";
+  const expected = [{ event: "a", data: "1\n2" }, { event: "b", data: "3" }];
+  for (const text of [whole, whole.replaceAll("\n", "\r\n"), whole.replaceAll("\n", "\r") + "x"])
+    for (let cut = 1; cut <= 7; cut += 1) {
+      const read = eventReader();
+      const found = [];
+      for (let at = 0; at < text.length; at += cut) found.push(...read(text.slice(at, at + cut)));
+      expect(found, JSON.stringify([text, cut])).toEqual(expected);
+    }
+});

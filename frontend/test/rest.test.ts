@@ -1,0 +1,66 @@
+import { readFileSync } from "node:fs";
+
+import { describe, expect, test } from "vitest";
+
+import type { Assessment } from "@/client";
+import { added, days, type Photo } from "@/diary/types";
+import { start, step, wholeNumber } from "@/flow/state";
+import { coloured } from "@/result/heat";
+import { report } from "@/result/report";
+import { bars, told } from "@/result/told";
+import en from "@/strings/en.json";
+import { contrast, dark, light } from "@/theme/colours";
+
+const answer = JSON.parse(readFileSync("../tests/app/answer.json", "utf8")) as Assessment;
+
+describe.each([["light", light], ["dark", dark]])("%s colours", (_, c) => {
+  const pairs = [[c.ink, c.paper], [c.ink, c.card], [c.soft, c.paper], [c.soft, c.card], [c.ink, c.tint], [c.soft, c.tint], [c.accent, c.paper], [c.onAccent, c.accent],
+    [c.error, c.card], [c.low, c.lowTint], [c.moderate, c.moderateTint], [c.high, c.highTint]] as const;
+  test("carry text at AA", () => { for (const [a, b] of pairs) expect(contrast(a, b), `${a} on ${b}`).toBeGreaterThanOrEqual(4.5); });
+  test("draw edges and bars at 3:1", () => { for (const a of [c.edge, c.up, c.down]) expect(contrast(a, c.card), a).toBeGreaterThanOrEqual(3); });
+});
+
+test("an unsure answer is not sent", () => {
+  const yes = step(start, { is: "answer", id: "change", value: "yes" });
+  expect(yes.answers).toEqual({ change: "yes" });
+  expect(step(yes, { is: "answer", id: "change", value: "unsure" }).answers).toEqual({});
+});
+
+test("starting again keeps the consent and forgets picture and answers", () => {
+  const used = { ...start, consent: true, answers: { age: 3 }, answer };
+  expect(step(used, { is: "again" })).toEqual({ ...start, consent: true });
+});
+
+test.each([["", undefined], [" 47 ", 47], ["0", 0], ["120", 120], ["121", null], ["-1", null], ["4.5", null], ["1e2", null], ["old", null]])(
+  "an age of %j is %j", (typed, age) => expect(wholeNumber(typed, 0, 120)).toBe(age));
+
+test("bars show every contribution but the starting point, which is said in words", () => {
+  const drawn = bars(answer, en, "en");
+  expect(drawn.start).toContain("2.5");
+  expect(drawn.bars.map(({ id }) => id)).not.toContain("prior");
+  for (const { share, log_odds } of drawn.bars) expect(Math.abs(share) <= 1 && Math.sign(share) === Math.sign(log_odds)).toBe(true);
+});
+
+test("what was missing is said in words", () => {
+  expect(told({ ...answer, degraded: ["vlm"] }, en, "en").missing).toEqual([en.words.missing.vlm]);
+});
+
+test("a report is one page without script, and takes nothing for markup", () => {
+  const sly = { ...answer, risk: { ...answer.risk, headline: "<script>alert(1)</script>" } };
+  const html = report(sly, "blob:x", en, "en", (text) => text);
+  expect(html).not.toContain("<script");
+  expect(html).toContain(answer.disclaimer);
+});
+
+test("the heat map is transparent where nothing was seen", () => {
+  const map = coloured(new Uint8ClampedArray([0, 0, 0, 255, 255, 255, 255, 255]));
+  expect([map[3], map[7]]).toEqual([0, 255]);
+});
+
+test("the diary puts a photograph to its spot, or begins a new one", () => {
+  const photo = (id: string, date: string): Photo => ({ id, date, image: "", level: "low" });
+  const one = added([], photo("a", "2026-01-01T12:00:00Z"), { site: "arm" });
+  const two = added(one, photo("b", "2026-03-02T12:00:00Z"), { id: "a" });
+  expect(two).toHaveLength(1);
+  expect(days(two[0]!)).toBe(60);
+});

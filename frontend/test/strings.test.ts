@@ -1,0 +1,38 @@
+import { readFileSync } from "node:fs";
+
+import { expect, test } from "vitest";
+
+import de from "@/strings/de.json";
+import sentences from "@/strings/de.sentences.json";
+import en from "@/strings/en.json";
+import { fill, percent, plain } from "@/strings/format";
+
+const leaves = (node: unknown, path = ""): [string, string][] =>
+  typeof node === "string" ? [[path, node]] : Object.entries(node as object).flatMap(([key, value]) => leaves(value, `${path}.${key}`));
+const slots = (text: string) => [...text.matchAll(/\{\w+\}/g)].map(([slot]) => slot).sort();
+
+test("German says everything English says, with the same values in it", () => {
+  const german = new Map(leaves(de));
+  expect([...german.keys()].sort()).toEqual(leaves(en).map(([key]) => key).sort());
+  for (const [key, text] of leaves(en)) expect(slots(german.get(key)!), key).toEqual(slots(text));
+});
+
+test("every sentence of the questionnaire is there in German", () => {
+  const { questions } = JSON.parse(readFileSync("../fusion/questionnaire.json", "utf8")) as { questions: { text: string; help: string; labels?: object }[] };
+  const said = questions.flatMap(({ text, help, labels }) => [text, help, ...Object.values(labels ?? {})] as string[]);
+  expect(said.filter((text) => !(text in sentences))).toEqual([]);
+});
+
+test("a percentage is never nothing and never certain", () => {
+  expect(percent(0.0004, en.percent, "en")).toBe("less than 0.1 %");
+  expect(percent(0.031, en.percent, "en")).toBe("3.1\u00a0%");
+  expect(percent(0.031, de.percent, "de")).toBe("3,1\u00a0%");
+  expect(percent(0.999, en.percent, "en")).toBe("more than 99 %");
+  expect(percent(null, en.percent, "en")).toBe("unknown");
+});
+
+test("a value of a newer server is shown as it is, even when it is named like a method", () => {
+  expect(plain(en.words.raised, "some_new_floor")).toBe("some new floor");
+  expect(plain(en.words.raised, "constructor")).toBe("constructor");
+  expect(fill("{n} of {all}", { n: 1, all: 24 })).toBe("1 of 24");
+});
