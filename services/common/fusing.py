@@ -77,7 +77,7 @@ def decide(request: FuseRequest, in_force: Rules) -> Decision:
 
 def _fitting(stack: Stack | None, request: FuseRequest) -> Stack | None:
     """The stack, if it was fitted for the pair of models that answered."""
-    if stack is None or request.classifier.model is None:
+    if stack is None or request.classifier.model is None or request.classifier.model.sha256 is None:
         return None
     answered = request.vlm.model if request.vlm.status == "ok" else None
     if stack.fits(request.classifier.model.sha256, answered.sha256 if answered else None):
