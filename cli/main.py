@@ -5,6 +5,7 @@ import typer
 from cli import (
     assess,
     bentos,
+    build_images,
     cross_validate,
     data,
     doctor,
@@ -14,6 +15,7 @@ from cli import (
     export,
     export_classifier,
     export_fsdp,
+    push,
     release,
     serve,
     train,
@@ -33,6 +35,8 @@ app.command(name="assess")(assess.command)
 app.command(name="explain")(explain.command)
 app.command(name="doctor")(doctor.command)
 app.command(name="bentos")(bentos.command)
+app.command(name="images")(build_images.command)
+app.command(name="push")(push.command)
 app.command(name="engine")(engine.command)
 app.command(name="evaluate")(evaluate.command)
 app.command(name="cross-validate")(cross_validate.command)

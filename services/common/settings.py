@@ -92,6 +92,10 @@ class Settings(BaseSettings):
         "auto", description="how that server is held to JSON; auto: the first of the three it does not refuse"
     )
 
+    registry: str = Field(
+        "", description="where `melalog push` puts images: host[:port][/path]; http:// if without TLS"
+    )
+
     @property
     def max_picture_bytes(self) -> int:
         """Bytes a picture may have."""
