@@ -23,11 +23,12 @@ def command(
     service: Annotated[str, typer.Argument(help="orchestrator, classifier, vlm, fusion, classifier-gpu or engine.")],
     model: Annotated[Path | None, typer.Option(help="Folder of a released model; default: the shipped one.")] = None,
     registry: Annotated[str, typer.Option(help="host[:port][/path]; default: MELALOG_REGISTRY.")] = "",
-    into: Annotated[str, typer.Option("--overlay", help="Overlay to write the digest into, such as production.")] = "",
+    into: Annotated[
+        str, typer.Option("--overlay", help="Overlay to write the digest into: a name such as production, or a folder.")
+    ] = "",
     digest: Annotated[str, typer.Option(help="Build nothing: put this digest, pushed before, into the overlay.")] = "",
     base: Annotated[str, typer.Option(help="Image to build on: Python 3.11, Debian or alike.")] = BASE,
     key: Annotated[str, typer.Option(envvar="COSIGN_KEY", help="Key for cosign: a file or a KMS address.")] = "",
-    root: Annotated[Path, typer.Option(help="Checkout whose k8s/overlays is written.", hidden=True)] = ROOT,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Build the bento, say what would be done.")] = False,
 ) -> None:
     """Build, tag by content, push, and write the digest into an overlay; applying it is yours.
@@ -37,7 +38,7 @@ def command(
     with problems.told():
         target = targets.named(service)
         at = Registry.parse(registry or load().registry)
-        file = overlay.find(root, into) if into else None
+        file = overlay.find(ROOT, into) if into else None
         if digest:
             if model is not None or file is None:
                 raise ValueError("--digest builds nothing: give it with --overlay and without --model")
@@ -101,5 +102,5 @@ def _record(target: targets.Target, at: Registry, file: Path | None, pushed: str
         )
         return
     registry = f"{'http://' if at.plain_http else ''}{before.repository.removesuffix(f'/{image}')}"
-    again = f"melalog push {target.name} --registry {registry} --overlay {where.name} --digest {before.digest}"
+    again = f"melalog push {target.name} --registry {registry} --overlay {where} --digest {before.digest}"
     console.print(f"roll back  {again} && {apply}")

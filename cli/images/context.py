@@ -33,6 +33,8 @@ def assemble(target: Target, tag: str, folder: Path) -> Path:
         shutil.copytree(stored.path, folder / "bento" / "models" / stored.tag.name / str(stored.tag.version))
     shutil.copy(DOCKERFILE, folder / "Dockerfile")
     shutil.copy(target.lock, folder / "requirements.txt")
+    for path in folder.rglob("*"):  # BentoML's model store is its owner's alone, and the image's user is another
+        path.chmod(0o755 if path.is_dir() else 0o644)
     return folder
 
 

@@ -26,9 +26,12 @@ class Entry:
 
 
 def find(root: Path, name: str) -> Path:
-    """The overlay's kustomization.yaml. Raises ImageError naming those that exist."""
-    file = root / OVERLAYS / name / "kustomization.yaml"
-    if file.is_file() and "/" not in name:
+    """The overlay's kustomization.yaml: `name` is a folder's, if it has a slash, or one of ours.
+
+    Raises ImageError naming those that exist.
+    """
+    file = (Path(name) if "/" in name else root / OVERLAYS / name) / "kustomization.yaml"
+    if file.is_file():
         return file
     found = sorted(path.parent.name for path in (root / OVERLAYS).glob("*/kustomization.yaml"))
     raise ImageError(f"there is no overlay {name!r} in {OVERLAYS}: {', '.join(found) or 'it is empty'}")
