@@ -79,9 +79,7 @@ def _settings(settings: Settings) -> Iterator[Check]:
         f"hosted model {settings.llm_model}"
         if key
         else "no key for the hosted model: the rules write the explanations",
-        ""
-        if key
-        else "to change that, set NEBIUS_API_KEY (or MELALOG_LLM_API_KEY[_FILE] and MELALOG_LLM_BASE_URL)",
+        "" if key else "to change that, set NEBIUS_API_KEY (or MELALOG_LLM_API_KEY[_FILE] and MELALOG_LLM_BASE_URL)",
     )
     if settings.host not in ("127.0.0.1", "localhost", "::1"):
         yield Check(

@@ -128,7 +128,7 @@ def test_anchors_are_for_kustomize(tmp_path: Path) -> None:
     file = tmp_path / "kustomization.yaml"
     text = "images:\n- &a {name: melalog-classifier, newTag: dev}\n- {<<: *a, name: other}\n"
     file.write_text(text)
-    with pytest.raises(ImageError, match="kustomize edit set image melalog-classifier=registry.example"):
+    with pytest.raises(ImageError, match=r"kustomize edit set image melalog-classifier=registry\.example"):
         overlay.set_image(file, IMAGE, NEW)
     assert file.read_text() == text
 
