@@ -5,7 +5,7 @@ PYTHON ?= python3
 UV_VERSION := 0.13.8
 SERVE := .venv-serve
 DEV := .venv
-ROLES := orchestrator classifier vlm fusion serve dev
+ROLES := orchestrator classifier classifier-gpu vlm fusion serve dev
 DATA ?= $(or $(MELALOG_DATA_DIR),../shared/data)
 export BENTOML_DO_NOT_TRACK := True
 
@@ -19,7 +19,7 @@ define environment
 	@touch $(1)/installed
 endef
 
-.PHONY: help serve test test-engine test-llm lint bentos bench train train-smoke lock clean
+.PHONY: help serve test test-engine test-llm lint images bench train train-smoke lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,8 +43,8 @@ lint: $(DEV)/installed ## ruff, mypy --strict, import-linter
 	@$(DEV)/bin/mypy
 	@$(DEV)/bin/lint-imports --config pyproject.toml
 
-bentos: $(SERVE)/installed ## build the four bentos
-	@$(SERVE)/bin/melalog bentos
+images: $(SERVE)/installed ## build the four bentos and their images, with docker, podman or buildah (not in CI)
+	@$(SERVE)/bin/melalog images
 
 bench: $(DEV)/installed ## measure latency, throughput and memory; prints the README's figures
 	@MELALOG_DATA_DIR=$(DATA) $(DEV)/bin/python -m benchmarks.run
@@ -60,6 +60,7 @@ train-smoke: $(DEV)/installed ## the factory's whole chain on generated pictures
 
 lock: $(SERVE)/installed ## resolve the locks in requirements/ again
 	@for role in $(ROLES); do extra=$$role; echo "locking $$role"; \
+	  if [ $$role = classifier ]; then extra=triton; fi; `# its image can ask a Triton server` \
 	  $(SERVE)/bin/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-emit-find-links \
 	    --custom-compile-command "make lock" --extra $$extra pyproject.toml -o requirements/$$role.txt || exit 1; done
 	@cd services/vlm/engine/vllm && for lock in requirements upgrade; do echo "locking the engine's $$lock"; \

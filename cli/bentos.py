@@ -6,11 +6,13 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import bentoml
 import typer
 from rich.console import Console
 
+from cli.images.errors import ImageError
 from cli.processes import ROOT
 from models.classifier import artifact as classifier
 from models.vlm import artifact as vlm
@@ -22,35 +24,58 @@ FILES = {
     "vlm": "services/vlm/bentofile.yaml",
     "fusion": "services/fusion/bentofile.yaml",
 }
+RELEASES: dict[str, Any] = {"classifier": classifier, "vlm": vlm}
+CARD = "MODEL_CARD.md"
 
 
 def command() -> None:
     """Build all four bentos into BentoML's store; each serves alone with `bentoml serve melalog-NAME:latest`."""
-    _fill_model_store()
-    for name, file in FILES.items():
-        built = subprocess.run(
-            [str(Path(sys.executable).with_name("bentoml")), "build", "-f", file, "-o", "tag", "."],
-            cwd=ROOT,
-            env={**os.environ, "BENTOML_DO_NOT_TRACK": "True"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if built.returncode:
-            console.print(built.stdout + built.stderr, markup=False)
-            console.print(f"[red]{name} was not built[/]; what BentoML said is above")
-            raise typer.Exit(1)
-        tag = built.stdout.strip().splitlines()[-1].removeprefix("__tag__:")
+    for name in FILES:
+        try:
+            tag = build(name)
+        except ImageError as error:
+            console.print(str(error), markup=False)
+            raise typer.Exit(1) from None
         size = sum(path.stat().st_size for path in Path(bentoml.get(tag).path).rglob("*") if path.is_file())
-        console.print(f"{name:>12}  {tag}  {size / 1e6:.1f} MB of code and model, lock in requirements/{name}.txt")
+        console.print(f"{name:>12}  {tag}  {size / 1e6:.1f} MB of code, lock in requirements/{name}.txt")
     console.print("\nServe one: .venv-serve/bin/bentoml serve melalog-classifier:latest --port 3001")
 
 
-def _fill_model_store() -> None:
-    """Copy the released models into BentoML's model store, each under its own digest."""
-    for released in (classifier, vlm):
-        tag = f"{released.STORE_NAME}:{released.Artifact.load(released.RELEASED).digest}"
-        with contextlib.suppress(bentoml.exceptions.NotFound):
-            bentoml.models.delete(tag)  # made anew it is the latest, which is the one the bento takes along
-        with bentoml.models.create(tag) as model:
-            shutil.copytree(released.RELEASED, model.path, dirs_exist_ok=True)
+def build(name: str, model: Path | None = None) -> str:
+    """Build one bento, with its model (the released one, or that folder's) in BentoML's store; returns its tag.
+
+    Raises ArtifactError for a folder that is no released model, ImageError with what BentoML said.
+    """
+    if model is not None and name not in RELEASES:
+        raise ImageError(f"{name} has no model; those with one are {' and '.join(RELEASES)}")
+    wanted = _store(RELEASES[name], model) if name in RELEASES else None
+    built = subprocess.run(
+        [str(Path(sys.executable).with_name("bentoml")), "build", "-f", FILES[name], "-o", "tag", "."],
+        cwd=ROOT,
+        env={**os.environ, "BENTOML_DO_NOT_TRACK": "True"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if built.returncode:
+        raise ImageError(f"{built.stdout}{built.stderr}{name} was not built; what BentoML said is above")
+    tag = built.stdout.strip().splitlines()[-1].removeprefix("__tag__:")
+    taken = [str(model.tag) for model in bentoml.get(tag).info.models]
+    if wanted is not None and taken != [wanted]:
+        raise ImageError(f"{name} was built with {taken} and not with {wanted}: is another build running? Try again")
+    return tag
+
+
+def _store(release: Any, folder: Path | None) -> str:
+    """Copy a released model into BentoML's model store under its own digest: what its manifest names, and no more."""
+    artifact = release.Artifact.load(folder or release.RELEASED)
+    tag = f"{release.STORE_NAME}:{artifact.digest}"
+    with contextlib.suppress(bentoml.exceptions.NotFound):
+        bentoml.models.delete(tag)  # made anew it is the latest, which is the one the bento takes along
+    with bentoml.models.create(tag) as model:
+        for name in ("manifest.json", CARD, *artifact.manifest.files):
+            if name != CARD or (artifact.folder / name).is_file():
+                into = Path(model.path) / name
+                into.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(artifact.folder / name, into)
+    return tag

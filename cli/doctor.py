@@ -73,13 +73,13 @@ def _machine() -> Iterator[Check]:
 
 
 def _settings(settings: Settings) -> Iterator[Check]:
-    key = settings.llm_api_key.get_secret_value()
+    key = settings.llm_key
     yield Check(
         "ok" if key else "warn",
         f"hosted model {settings.llm_model}"
         if key
         else "no key for the hosted model: the rules write the explanations",
-        "" if key else "to change that, set NEBIUS_API_KEY (or MELALOG_LLM_API_KEY and MELALOG_LLM_BASE_URL)",
+        "" if key else "to change that, set NEBIUS_API_KEY (or MELALOG_LLM_API_KEY[_FILE] and MELALOG_LLM_BASE_URL)",
     )
     if settings.auth == "required":
         yield Check("ok", "callers have to sign in")

@@ -54,7 +54,7 @@ def command(
     if dry_run:
         print(json.dumps(_sent(briefing, settings), indent=2, ensure_ascii=False))
         return
-    if not (key := settings.llm_api_key.get_secret_value()):
+    if not (key := settings.llm_key):
         _fail("No key is set: export NEBIUS_API_KEY or MELALOG_LLM_API_KEY, or see what would be sent with --dry-run.")
     explainer = OpenAIExplainer(settings.llm_base_url, key, settings.llm_model, settings.llm_response_format)
     in_force = fusing.Rules.of(settings)
@@ -71,7 +71,7 @@ def _sent(briefing: Briefing, settings: Settings) -> dict[str, Any]:
     schema = prompt.schema(list(briefing.reasons))
     return {
         "url": f"{settings.llm_base_url.rstrip('/')}/chat/completions",
-        "authorization": "Bearer ***" if settings.llm_api_key.get_secret_value() else "no key is set",
+        "authorization": "Bearer ***" if settings.llm_key else "no key is set",
         "body": completion.body(settings.llm_model, prompt.messages(briefing), schema, first),
     }
 

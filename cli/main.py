@@ -5,6 +5,7 @@ import typer
 from cli import (
     assess,
     bentos,
+    build_images,
     cross_validate,
     data,
     doctor,
@@ -15,6 +16,7 @@ from cli import (
     export_classifier,
     export_fsdp,
     keys,
+    push,
     release,
     serve,
     train,
@@ -34,6 +36,8 @@ app.command(name="assess")(assess.command)
 app.command(name="explain")(explain.command)
 app.command(name="doctor")(doctor.command)
 app.command(name="bentos")(bentos.command)
+app.command(name="images")(build_images.command)
+app.command(name="push")(push.command)
 app.command(name="engine")(engine.command)
 app.command(name="evaluate")(evaluate.command)
 app.command(name="cross-validate")(cross_validate.command)

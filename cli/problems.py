@@ -9,6 +9,7 @@ import typer
 ERRORS = {
     "models.classifier.artifact": ("ArtifactError",),
     "models.classifier.train.errors": ("TrainingError",),  # CheckpointError among them
+    "cli.images.errors": ("ImageError",),
     "export.graph": ("ParityError", "HeatmapError"),
 }
 """By module: the package's own errors that a person can do something about. None is imported for this."""

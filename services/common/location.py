@@ -10,7 +10,7 @@ BENTO = Path(__file__).parents[3] / "bento.yaml"
 
 
 def artifact_folder(setting: str, released: Path, store_name: str) -> Path:
-    """A bento carries no models/released: its model came along from BentoML's store, and is asked for by exact tag.
+    """A bento carries no models/released: its model is in the image's bento, or in BentoML's store by exact tag.
 
     Raises bentoml's NotFound when that model is not there.
     """
@@ -20,4 +20,5 @@ def artifact_folder(setting: str, released: Path, store_name: str) -> Path:
         return released
     models = yaml.safe_load(BENTO.read_text())["models"]
     tag = next(model["tag"] for model in models if model["tag"].startswith(f"{store_name}:"))
-    return Path(bentoml.models.get(tag).path)
+    inside = BENTO.parent / "models" / tag.replace(":", "/")
+    return inside if inside.is_dir() else Path(bentoml.models.get(tag).path)

@@ -1,6 +1,7 @@
 """Every setting of the four services, read from the environment (`melalog doctor` prints them)."""
 
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
@@ -132,6 +133,9 @@ class Settings(BaseSettings):
     llm_api_key: SecretStr = Field(
         SecretStr(""), validation_alias=AliasChoices("MELALOG_LLM_API_KEY", "NEBIUS_API_KEY", "NEBIUS_KEY")
     )
+    llm_api_key_file: str = Field(
+        "", description="file that holds that key, such as a mounted secret; where it is missing or empty, no key"
+    )
     llm_base_url: str = "https://api.tokenfactory.nebius.com/v1/"
     llm_model: str = "meta-llama/Llama-3.3-70B-Instruct"
     llm_tokens_per_day: int = Field(
@@ -140,6 +144,18 @@ class Settings(BaseSettings):
     llm_response_format: Literal["auto", "json_schema", "json_object", "none"] = Field(
         "auto", description="how that server is held to JSON; auto: the first of the three it does not refuse"
     )
+
+    registry: str = Field(
+        "", description="where `melalog push` puts images: host[:port][/path]; http:// if without TLS"
+    )
+
+    @property
+    def llm_key(self) -> str:
+        """The hosted model's key, from its file where one is named; empty: it is not asked."""
+        file = Path(self.llm_api_key_file)
+        if self.llm_api_key_file:
+            return file.read_text().strip() if file.exists() else ""
+        return self.llm_api_key.get_secret_value()
 
     @property
     def max_picture_bytes(self) -> int:

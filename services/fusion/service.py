@@ -40,7 +40,7 @@ async def fuse(request: Request, findings: FuseRequest) -> FuseResponse:
 @app.get("/v1/model")
 async def model() -> dict[str, object]:
     """Which rules, questions and hosted model are in use."""
-    asked = bool(settings.llm_api_key.get_secret_value())
+    asked = bool(settings.llm_key)
     return {
         **app.state.fuser.rules.about,
         "prompt": prompt.VERSION,
@@ -55,7 +55,7 @@ class FusionService:
     """Ready at once: the rules need nothing. The hosted model is used when a key is set."""
 
     def __init__(self) -> None:
-        key = settings.llm_api_key.get_secret_value()
+        key = settings.llm_key
         host, model, form = settings.llm_base_url, settings.llm_model, settings.llm_response_format
         spending = Spending(PrometheusMeter(), settings.llm_tokens_per_day)
         explainer = Capped(OpenAIExplainer(host, key, model, form, spending), spending) if key else None

@@ -27,6 +27,8 @@ class OnnxEngine:
         # Spinning threads would take the cores that decoding needs (measured in benchmarks/).
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         asked = PROVIDERS[device]
+        if device != "cpu":
+            onnxruntime.preload_dlls()  # CUDA's libraries are packages too in our image, and on no search path
         offered = set(onnxruntime.get_available_providers())
         possible = [name for name in asked if name in offered]
         self._session = onnxruntime.InferenceSession(model, options, providers=possible)

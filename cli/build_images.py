@@ -1,0 +1,39 @@
+"""`melalog images`: build images here, push nothing."""
+
+import time
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from cli import problems
+from cli.images import engine, targets
+from cli.images.making import BASE, prepared
+
+console = Console(highlight=False, soft_wrap=True)
+
+
+def command(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Of orchestrator, classifier, vlm, fusion (all four when none is named), classifier-gpu, engine."
+        ),
+    ] = None,
+    base: Annotated[str, typer.Option(help="Image they are built on: Python 3.11, Debian or alike.")] = BASE,
+) -> None:
+    """Build bentos and images with the container engine that is found, as `melalog-NAME:dev`.
+
+    Then `docker compose up`, or `melalog push`.
+    """
+    with problems.told():
+        wanted = [targets.named(name) for name in names or targets.SERVICES]
+        found = engine.find()
+        for target in wanted:
+            start = time.monotonic()
+            with prepared(target, None, base) as made:
+                found.build(made.folder, [made.local], made.arguments)
+                console.print(
+                    f"{made.local}  {found.size(made.local) / 1e6:.0f} MB  content {made.tag}  "
+                    f"built by {found.name} in {time.monotonic() - start:.0f} s"
+                )

@@ -1,0 +1,106 @@
+"""Whatever builds and pushes images on this machine: docker, podman or buildah."""
+
+import json
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cli.images.errors import ImageError
+
+NAMES = ("docker", "podman", "buildah")
+INSTALL = {
+    "docker": "https://docs.docker.com/engine/install, or `apt-get install docker.io`",
+    "podman": "`apt-get install podman`, `dnf install podman`, `brew install podman`; it needs no daemon",
+    "buildah": "`apt-get install buildah`, `dnf install buildah`; it needs no daemon",
+}
+LAST_LINES = 25
+
+
+@dataclass(frozen=True)
+class Engine:
+    """One that answered. Its commands are lists, so that --dry-run can show what would be run."""
+
+    name: str
+
+    def build_command(self, folder: Path, tags: Sequence[str], arguments: Mapping[str, str]) -> list[str]:
+        """Build the folder's Dockerfile under these tags."""
+        named = [part for tag in tags for part in ("--tag", tag)]
+        given = [part for key, value in arguments.items() for part in ("--build-arg", f"{key}={value}")]
+        return [self.name, "build", "--file", str(folder / "Dockerfile"), *named, *given, str(folder)]
+
+    def push_command(self, reference: str, digest_file: Path, *, plain_http: bool) -> list[str]:
+        """Push a tag; podman and buildah write the manifest's digest, docker prints it."""
+        if self.name == "docker":  # its daemon decides which registries may do without TLS
+            return ["docker", "push", reference]
+        insecure = ["--tls-verify=false"] if plain_http else []
+        return [self.name, "push", *insecure, "--digestfile", str(digest_file), reference]
+
+    def build(self, folder: Path, tags: Sequence[str], arguments: Mapping[str, str]) -> None:
+        """Raises ImageError with the engine's last words."""
+        run(self.build_command(folder, tags, arguments), f"{self.name} could not build the image")
+
+    def push(self, reference: str, *, plain_http: bool) -> str:
+        """The digest under which the registry has it now. Raises ImageError."""
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "digest"
+            said = run(
+                self.push_command(reference, file, plain_http=plain_http),
+                f"{self.name} could not push {reference} (is the registry up? `{self.name} login` done? a registry "
+                "without TLS wants http:// before its name, and docker an entry in insecure-registries)",
+            )
+            found = file.read_text().strip() if file.is_file() else _digest_in(said)
+        if not found:
+            raise ImageError(f"{self.name} pushed {reference} and named no digest; what it said:\n{said}")
+        return found
+
+    def size(self, reference: str) -> int:
+        """Bytes of the unpacked image."""
+        if self.name == "buildah":
+            said = run(["buildah", "images", "--json", reference], f"buildah has no {reference}")
+            return _bytes(str(json.loads(said)[0]["size"]))
+        command = [self.name, "image", "inspect", "--format", "{{.Size}}", reference]
+        return int(run(command, f"{self.name} has no {reference}"))
+
+
+def find() -> Engine:
+    """The first that works, not only stands on PATH. Raises ImageError saying what each lacks and how to get it."""
+    lacks = []
+    for name in NAMES:
+        if shutil.which(name) is None:
+            lacks.append(f"  {name} is not installed: {INSTALL[name]}")
+            continue
+        try:
+            asked = subprocess.run([name, "info"], capture_output=True, text=True, check=False, timeout=30)
+        except subprocess.TimeoutExpired:
+            lacks.append(f"  {name} is installed and does not answer `{name} info` within 30 s")
+            continue
+        if asked.returncode == 0:
+            return Engine(name)
+        why = next(iter(asked.stderr.strip().splitlines()[-1:]), "without a word")
+        lacks.append(f"  {name} is installed and does not work: {why}")
+    raise ImageError("\n".join(["no container engine works here:", *lacks]))
+
+
+def run(command: Sequence[str], wrong: str, environment: Mapping[str, str] | None = None) -> str:
+    """Standard output. Raises ImageError with what is wrong and the last lines of what the command said."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    if done.returncode:
+        said = "\n".join((done.stdout + done.stderr).strip().splitlines()[-LAST_LINES:])
+        raise ImageError(f"{wrong}; what it said:\n{said}")
+    return done.stdout.strip()
+
+
+def _digest_in(said: str) -> str:
+    """Docker's last line: `<tag>: digest: sha256:… size: 1234`."""
+    found = re.findall(r"digest: (sha256:[0-9a-f]{64})", said)
+    return found[-1] if found else ""
+
+
+def _bytes(text: str) -> int:
+    """`241 MB` as buildah writes it."""
+    number, unit = re.fullmatch(r"([0-9.]+) ?([kKMG]?)B", text).groups()  # type: ignore[union-attr]
+    return round(float(number) * {"": 1, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9}[unit])

@@ -1,0 +1,39 @@
+"""The steps that `melalog images` and `melalog push` share."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from cli import bentos
+from cli.images import context
+from cli.images.targets import Target
+
+BASE = "python:3.11-slim-bookworm"
+"""What the locks are resolved for. Where images must come from elsewhere, or by digest: --base."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A build context that lasts as long as the `with` block."""
+
+    target: Target
+    folder: Path
+    tag: str
+    arguments: dict[str, str]
+
+    @property
+    def local(self) -> str:
+        """What compose.yaml and k8s/base call it."""
+        return f"{self.target.image}:dev"
+
+
+@contextmanager
+def prepared(target: Target, model: Path | None, base: str) -> Iterator[Prepared]:
+    """Build the bento and lay out what its image is made of."""
+    with TemporaryDirectory(prefix="melalog-image-") as folder:
+        tag = bentos.build(target.bento, model) if target.bento else ""
+        laid = context.assemble(target, tag, Path(folder))
+        arguments = {"BASE": base, "PORT": str(target.port)} if target.bento else {}
+        yield Prepared(target, laid, context.content_tag(laid, base if target.bento else ""), arguments)

@@ -1,0 +1,28 @@
+"""A signature on what was pushed, and the list of its contents under the same key: cosign's business."""
+
+import shutil
+from pathlib import Path
+
+from cli.images.engine import run
+from cli.images.registry import Registry
+
+
+def sign(reference: str, key: str, sbom: Path, registry: Registry) -> str:
+    """Sign image and list; what is returned says what was done or why not. Raises ImageError with cosign's words."""
+    if not key:
+        return "not signed: no key is given (--key, or COSIGN_KEY)"
+    insecure = ["--allow-http-registry"] if registry.plain_http else []
+    signing = ["cosign", "sign", "--yes", *insecure, "--key", key, reference]
+    attesting = [
+        "cosign", "attest", "--yes", *insecure, "--key", key,
+        "--type", "cyclonedx", "--predicate", str(sbom), reference,
+    ]  # fmt: skip
+    if shutil.which("cosign") is None:
+        return (
+            "NOT SIGNED: a key is given and cosign is not installed. Install it "
+            f"(https://docs.sigstore.dev/cosign/system_config/installation), then:\n  {' '.join(signing)}\n"
+            f"  {' '.join(attesting)}"
+        )
+    run(signing, f"cosign could not sign {reference}")
+    run(attesting, f"cosign could not attach {sbom} to {reference}")
+    return f"signed, its contents attested, with {key}"

@@ -1,0 +1,47 @@
+"""What can be made an image: the four services, and two variants for GPUs."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from cli.images.errors import ImageError
+from cli.processes import ROOT
+
+
+@dataclass(frozen=True)
+class Target:
+    """One image. Without a bento it is a folder with a Dockerfile of its own."""
+
+    name: str
+    deployment: str
+    bento: str = ""
+    port: int = 0
+    folder: Path | None = None
+
+    @property
+    def image(self) -> str:
+        """The image's name in manifests, without registry."""
+        return f"melalog-{self.name}"
+
+    @property
+    def lock(self) -> Path:
+        """What is installed in it, with hashes."""
+        return self.folder / "requirements.txt" if self.folder else ROOT / "requirements" / f"{self.name}.txt"
+
+
+SERVICES = ("orchestrator", "classifier", "vlm", "fusion")
+TARGETS = {
+    target.name: target
+    for target in (
+        *(Target(name, name, bento=name, port=3000 + index) for index, name in enumerate(SERVICES)),
+        Target("classifier-gpu", "classifier", bento="classifier", port=3001),
+        Target("engine", "engine", folder=ROOT / "services" / "vlm" / "engine" / "vllm"),
+    )
+}
+
+
+def named(name: str) -> Target:
+    """The target of that name. Raises ImageError naming all."""
+    try:
+        return TARGETS[name]
+    except KeyError:
+        raise ImageError(f"there is no {name!r} to make an image of: choose one of {', '.join(TARGETS)}") from None
