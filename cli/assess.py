@@ -29,6 +29,9 @@ def command(
     url: Annotated[
         str, typer.Option(envvar="MELALOG_URL", help="Where the orchestrator is; default from settings.")
     ] = "",
+    token: Annotated[
+        str, typer.Option(envvar="MELALOG_TOKEN", help="API key or bearer token, where the server asks for sign-in.")
+    ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print the API's answer as it is.")] = False,
 ) -> None:
     """Assess one PICTURE with a running Melalog (start one with `melalog serve`)."""
@@ -42,6 +45,7 @@ def command(
             f"{url}/v1/assessments",
             files={"image": (picture.name, picture.read_bytes())},
             data=fields,
+            headers={"Authorization": f"Bearer {token}"} if token else {},
             timeout=settings.deadline_s + 60,
             trust_env=False,
         )

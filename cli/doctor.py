@@ -18,7 +18,7 @@ from cli import processes, serve
 from models.classifier.artifact import RELEASED, Artifact, ArtifactError
 from models.vlm import artifact as vlm
 from services.common.cores import usable_cores
-from services.common.settings import Settings, load
+from services.common.settings import Settings, is_loopback, load
 
 console = Console(highlight=False)
 MEMORY_GB, DISK_GB = 2.0, 1.0
@@ -81,12 +81,11 @@ def _settings(settings: Settings) -> Iterator[Check]:
         else "no key for the hosted model: the rules write the explanations",
         "" if key else "to change that, set NEBIUS_API_KEY (or MELALOG_LLM_API_KEY and MELALOG_LLM_BASE_URL)",
     )
-    if settings.host not in ("127.0.0.1", "localhost", "::1"):
-        yield Check(
-            "warn",
-            f"MELALOG_HOST={settings.host} can be reached from other machines",
-            "there is no sign-in yet: keep it behind one",
-        )
+    if settings.auth == "required":
+        yield Check("ok", "callers have to sign in")
+    elif not is_loopback(settings.host):
+        what = f"MELALOG_HOST={settings.host} can be reached from other machines, and sign-in is off"
+        yield Check("warn", what, "keep it behind something that guards it, or set MELALOG_AUTH=required")
 
 
 def _model(settings: Settings) -> Iterator[Check]:
@@ -150,11 +149,11 @@ def _engine(settings: Settings) -> Iterator[Check]:
 
 def _ports(settings: Settings) -> Iterator[Check]:
     for service in processes.services(settings):
-        if serve.is_free(settings.host, service.port):
+        if serve.is_free(service.host, service.port):
             yield Check("ok", f"port {service.port} is free for {service.name}")
             continue
         try:
-            ready = httpx2.get(f"{settings.url(service.port)}/readyz", timeout=2, trust_env=False).is_success
+            ready = httpx2.get(f"{service.url}/readyz", timeout=2, trust_env=False).is_success
         except httpx2.HTTPError:
             ready = False
         if ready:

@@ -14,10 +14,13 @@ from cli import (
     export,
     export_classifier,
     export_fsdp,
+    keys,
     release,
     serve,
     train,
+    train_stack,
     train_vlm,
+    validate,
 )
 
 app = typer.Typer(
@@ -37,12 +40,19 @@ app.command(name="cross-validate")(cross_validate.command)
 app.command(name="release")(release.command)
 
 app.add_typer(data.app, name="data")
+app.add_typer(keys.app, name="keys")
 
 training = typer.Typer(no_args_is_help=True, help="Train a model (needs the `train` extra: `make .venv/installed`).")
 training.command(name="classifier")(train.classifier)
 training.command(name="vlm")(train_vlm.vlm)
 training.command(name="vlm-base")(train.vlm_base)
+training.command(name="stack")(train_stack.stack)
 app.add_typer(training, name="train")
+
+validating = typer.Typer(no_args_is_help=True, help="Fusion on real and on simulated people (needs a checkout).")
+validating.command(name="pad")(validate.pad)
+validating.command(name="questionnaire")(validate.questionnaire)
+app.add_typer(validating, name="validate")
 
 exporting = typer.Typer(no_args_is_help=True, help="From a trained model to something that can be served.")
 exporting.command(name="vlm")(export.vlm)

@@ -31,15 +31,32 @@ class Service:
     name: str
     target: str
     port: int
+    host: str = "127.0.0.1"
+
+    @property
+    def url(self) -> str:
+        """Where it is from this machine."""
+        return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
 
 
 def services(settings: Settings) -> tuple[Service, ...]:
-    """The four services as configured."""
+    """The services as configured: in the sandbox the orchestrator alone.
+
+    Only the orchestrator is put on MELALOG_HOST: the others know no sign-in and are for it alone.
+    """
+    orchestrator = Service(
+        "orchestrator",
+        "services.orchestrator.service:OrchestratorService",
+        settings.orchestrator_bind_port,
+        settings.host,
+    )
+    if settings.sandbox:
+        return (orchestrator,)
     return (
         Service("classifier", "services.classifier.service:ClassifierService", settings.classifier_bind_port),
         Service("vlm", "services.vlm.service:VlmService", settings.vlm_bind_port),
         Service("fusion", "services.fusion.service:FusionService", settings.fusion_bind_port),
-        Service("orchestrator", "services.orchestrator.service:OrchestratorService", settings.orchestrator_bind_port),
+        orchestrator,
     )
 
 
@@ -47,11 +64,7 @@ def environment(settings: Settings, name: str) -> dict[str, str]:
     """A child's environment: the services' URLs, and a BentoML home of its own (metrics are kept there by process)."""
     home = Path(os.environ.get("BENTOML_HOME", ROOT / ".bentoml")) / "serve" / name
     home.mkdir(parents=True, exist_ok=True)
-    urls = {
-        "MELALOG_CLASSIFIER_URL": settings.url(settings.classifier_bind_port),
-        "MELALOG_VLM_URL": settings.url(settings.vlm_bind_port),
-        "MELALOG_FUSION_URL": settings.url(settings.fusion_bind_port),
-    }
+    urls = {f"MELALOG_{service.name.upper()}_URL": service.url for service in services(settings)[:-1]}
     chosen = {key: os.environ.get(key, url) for key, url in urls.items()}
     return {**os.environ, **chosen, "BENTOML_HOME": str(home), "BENTOML_DO_NOT_TRACK": "True", "PYTHONUNBUFFERED": "1"}
 
@@ -74,7 +87,7 @@ def start(service: Service, settings: Settings, output: IO[str] | int = subproce
     mark = uuid.uuid4().hex
     child = Child(
         [
-            str(bentoml), "serve", service.target, "--host", settings.host, "--port", str(service.port),
+            str(bentoml), "serve", service.target, "--host", service.host, "--port", str(service.port),
             "--working-dir", str(ROOT),
         ],
         cwd=ROOT,

@@ -1,5 +1,6 @@
 """`melalog serve`: the four services on this machine, until Ctrl-C."""
 
+import os
 import signal
 import socket
 import threading
@@ -24,14 +25,19 @@ class _Stopped(Exception):  # noqa: N818
 
 def command(
     wait_s: Annotated[float, typer.Option(help="Seconds to wait for the services to get ready.")] = 120,
+    sandbox: Annotated[
+        bool, typer.Option("--sandbox", help="Canned answers without models, for front-end developers.")
+    ] = False,
 ) -> None:
     """Start the four services here; Ctrl-C stops them all.
 
     Ports and addresses come from MELALOG_* settings (`melalog doctor` prints them).
     """
+    if sandbox:
+        os.environ["MELALOG_SANDBOX"] = "true"  # the service reads its own settings
     settings = load()
     chosen = processes.services(settings)
-    taken = [service for service in chosen if not is_free(settings.host, service.port)]
+    taken = [service for service in chosen if not is_free(service.host, service.port)]
     if taken:
         for service in taken:
             console.print(
@@ -48,10 +54,8 @@ def command(
             children.append(processes.start(service, settings))  # noqa: PERF401  (if one fails, the others are stopped)
         for service, child in zip(chosen, children, strict=True):
             threading.Thread(target=processes.forward, args=(child.stdout, _prefix(service.name)), daemon=True).start()
-        _wait_ready(settings, chosen, children, wait_s)
-        url = settings.url(settings.orchestrator_bind_port)
-        console.print(f"\n[bold green]Melalog is ready[/] at {url} (API: {url}/docs)")
-        console.print("Try it in another shell:  .venv-serve/bin/melalog assess PICTURE.jpg\nCtrl-C stops it.\n")
+        _wait_ready(chosen, children, wait_s)
+        _welcome(settings)
         _watch(chosen, children)
         failed = True
     except TimeoutError as error:
@@ -64,6 +68,14 @@ def command(
             signal.signal(ending, signal.SIG_IGN)
         processes.stop(children)
     raise typer.Exit(1 if failed else 0)
+
+
+def _welcome(settings: Settings) -> None:
+    if settings.sandbox:
+        console.print("\n[bold yellow]This is the sandbox[/]: no picture is looked at, every answer is canned.")
+    url = settings.url(settings.orchestrator_bind_port)
+    console.print(f"\n[bold green]Melalog is ready[/] at {url} (API: {url}/docs)")
+    console.print("Try it in another shell:  .venv-serve/bin/melalog assess PICTURE.jpg\nCtrl-C stops it.\n")
 
 
 def _on_signal(*_: Any) -> None:
@@ -89,13 +101,12 @@ def is_free(host: str, port: int) -> bool:
 
 
 def _wait_ready(
-    settings: Settings,
     chosen: tuple[processes.Service, ...],
     children: list[processes.Child],
     wait_s: float,
 ) -> None:
     """Return when every service answers /readyz. Raises TimeoutError naming those that do not."""
-    waiting = {service.name: f"{settings.url(service.port)}/readyz" for service in chosen}
+    waiting = {service.name: f"{service.url}/readyz" for service in chosen}
     end = time.monotonic() + wait_s
     while waiting:
         if (dead := _dead(chosen, children)) is not None:

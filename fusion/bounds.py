@@ -1,5 +1,6 @@
 """What the hosted model may do to an answer, held by code: explain it, ask, and raise its level by one step."""
 
+import json
 from dataclasses import replace
 from typing import Annotated
 
@@ -11,8 +12,8 @@ from fusion.policy import LEVELS, Level
 from fusion.rules import Decision
 
 RAISED_BY = "llm"
-NO_REASON = "prior"
-"""How common melanoma is where the person is seen says nothing of this person: it alone raises no level."""
+NO_REASONS = {"prior", "picture.less_melanoma", "picture.undecided", "picture.held_back", "picture.unjudged"}
+"""What speaks for nothing, or against: these alone raise no level."""
 
 
 class UnusableAnswer(ValueError):  # noqa: N818
@@ -51,7 +52,8 @@ def parse(text: str, briefing: Briefing) -> HostedAnswer:
     try:
         answer = HostedAnswer.model_validate_json(text[start : end + 1])
     except ValidationError as error:
-        raise UnusableAnswer("schema", "it is not one JSON object by the schema, within its lengths") from error
+        wrong = "it is not one JSON object by the schema, within its lengths"
+        raise UnusableAnswer("schema", wrong, _level_in(text[start : end + 1])) from error
     if set(answer.key_reasons) - set(briefing.reasons):
         raise UnusableAnswer("invented_id", "key_reasons has an id that is not among the reasons", answer.level)
     measures = checks.measures_in(" ".join(briefing.reasons.values()))
@@ -64,10 +66,19 @@ def parse(text: str, briefing: Briefing) -> HostedAnswer:
     return answer
 
 
+def _level_in(text: str) -> Level | None:
+    """The level of an answer that cannot be used: it is recorded all the same."""
+    try:
+        said = json.loads(text)
+        return next((level for level in LEVELS if said["level"] == level), None)
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return None
+
+
 def raised(level: Level, answer: HostedAnswer) -> Level:
     """The level with the hosted model's say: one step up if it proposes a higher one and gives a reason."""
     higher = LEVELS.index(answer.level) > LEVELS.index(level)
-    return policy.step_up(level) if higher and set(answer.key_reasons) - {NO_REASON} else level
+    return policy.step_up(level) if higher and set(answer.key_reasons) - NO_REASONS else level
 
 
 def apply(decision: Decision, answer: HostedAnswer) -> Decision:

@@ -97,7 +97,11 @@ class Briefing:
             "level": self.decision.level,
             "figures": self.figures,
             "raised_by": list(self.decision.raised_by),
-            "log_odds": {name: round(value, 1) for name, value in self.decision.contributions.items()},
+            "log_odds": {
+                name: round(value, 1)
+                for name, value in self.decision.contributions.items()
+                if name != "age_sex"  # it would tell the age to five years
+            },
             "answers": dict(self.answers),
             "findings": _rounded(self.findings.model_dump(exclude_none=True)),
             "reasons": self.reasons,

@@ -94,23 +94,26 @@ def _has_a_foreign_number(text: str, figures: Mapping[str, str], language: str) 
     rest = re.sub(rf"{_OF_A_RANGE}|{_NUMBER} ?{_PERCENT}", "", text, flags=re.IGNORECASE)
     if re.search(r"\d|%", rest):
         return True
-    sentences = re.split(r"[.!?;](?!\d)|,(?!\d)", text)
-    return any(_is_misattributed(sentence, figures, language) for sentence in sentences)
+    clauses = re.split(r"[.!?;](?!\d)|,(?!\d)", _without_the_range(text, figures))
+    parts = [part for clause in clauses for part in re.split(r"\b(?:and|und)\b", clause, flags=re.IGNORECASE)]
+    return any(_is_misattributed(part, figures, language) for part in parts)
 
 
-def _is_misattributed(clause: str, figures: Mapping[str, str], language: str) -> bool:
-    """A clause with one number that names either melanoma or skin cancer, and gives the other's figure."""
-    numbers = _numbers(clause, language)
-    phrases = PHRASES[language]
-    if len(numbers) != 1:
+def _without_the_range(text: str, figures: Mapping[str, str]) -> str:
+    """An interval's bound alone would be another risk: it may stand only with the other one, as a range."""
+    low, high = (re.escape(bound).replace(r"\.", "[.,]") for bound in re.findall(_NUMBER, figures["melanoma_interval"]))
+    return re.sub(rf"(?<![\d.,]){low}\D{{1,25}}{high}(?![\d])", "", text)
+
+
+def _is_misattributed(part: str, figures: Mapping[str, str], language: str) -> bool:
+    """A number that is not the figure of what it is said of: any skin cancer where that is named, else melanoma."""
+    numbers, phrases = _numbers(part, language), PHRASES[language]
+    if not numbers:
         return False
-    of_melanoma, of_any = said(phrases.melanoma_only, clause), said(phrases.any_cancer, clause)
-    if of_any and not of_melanoma:
-        return not _is_one_of(numbers, figures["any_skin_cancer"])
-    if of_melanoma and not of_any:
-        bounds = figures["melanoma_interval"] if said(phrases.bounded, clause) else ""
-        return not _is_one_of(numbers, f"{figures['melanoma']} {bounds}")
-    return False
+    of_melanoma, of_any = said(phrases.melanoma_only, part), said(phrases.any_cancer, part)
+    if of_any and of_melanoma:
+        return not _is_one_of(numbers, f"{figures['melanoma']} {figures['any_skin_cancer']}")
+    return not _is_one_of(numbers, figures["any_skin_cancer" if of_any else "melanoma"])
 
 
 def _is_in(language: str, text: str) -> bool:

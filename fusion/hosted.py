@@ -17,7 +17,7 @@ MAX_REQUESTS = 3
 """Per explanation, whatever the reasons: another format, a busy server, a repair."""
 REASONS = (
     "unauthorized", "model_not_found", "rate_limited", "quota", "server_error", "rejected", "connection",
-    "connect_timeout", "timeout", "garbage", "refusal", "unusable_answer",
+    "connect_timeout", "timeout", "garbage", "refusal", "unusable_answer", "budget",
 )  # fmt: skip
 """Every word a HostedFailure may carry."""
 
@@ -81,13 +81,14 @@ class OpenAIExplainer:
             async with asyncio.timeout_at(budget.end):
                 return await self._answer(briefing, budget)
         except UnusableAnswer as error:
-            raise HostedFailure(error.rule if error.rule == "refusal" else "unusable_answer", error.proposed) from error
+            proposed = error.proposed or budget.proposed
+            raise HostedFailure(error.rule if error.rule == "refusal" else "unusable_answer", proposed) from error
         except TimeoutError as error:
-            raise HostedFailure("timeout") from error
+            raise HostedFailure("timeout", budget.proposed) from error
         except openai.APIError as error:
-            raise HostedFailure(completion.reason(error)) from error
+            raise HostedFailure(completion.reason(error), budget.proposed) from error
         except completion.NOT_A_COMPLETION as error:
-            raise HostedFailure("garbage") from error
+            raise HostedFailure("garbage", budget.proposed) from error
 
     async def _answer(self, briefing: Briefing, budget: "_Budget") -> HostedAnswer:
         schema = prompt.schema(list(briefing.reasons))
@@ -95,6 +96,7 @@ class OpenAIExplainer:
         try:
             return self._read(first, briefing)
         except UnusableAnswer as error:
+            budget.proposed = error.proposed
             if not budget.allows():
                 raise
             chat = prompt.repair(briefing, first.text, str(error))
@@ -149,6 +151,8 @@ class _Budget:
 
     def __init__(self, end: float) -> None:
         self.end, self.requests = end, 0
+        self.proposed: Level | None = None
+        """The level of an answer that was refused, whatever comes of its repair."""
 
     def allows(self, wait_s: float = 0.0) -> bool:
         """Whether one more request, after this wait, is worth it."""

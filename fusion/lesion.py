@@ -30,5 +30,5 @@ def evaluate(answers: Answers, questionnaire: Questionnaire) -> LesionEvidence:
         answer = answers.factors.get(question.id)
         if question.sign is not None and answer is not None:
             ratio = question.sign.likelihood_ratios.get(answer, 1.0)
-            factors.append(Factor(question.id, answer, CLUSTER, ratio, question.source))
+            factors.append(Factor(question.id, answer, CLUSTER, ratio, question.source, raises=ratio > 1))
     return LesionEvidence(min(sum(math.log(factor.likelihood_ratio) for factor in factors), CAP), tuple(factors))

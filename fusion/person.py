@@ -1,8 +1,8 @@
 """What is known of the person, as log-odds: age and sex, and the risk factors.
 
-Relative risks are given against the lowest-risk group, so each is divided by its population mean
-(EVIDENCE 3.6 rule 1); factors that overlap share a cluster and count once, by their maximum (rule 5);
-the sum is shrunk and capped, because a naive product of the first eight is 951 times (rule 4).
+Relative risks are given against the lowest-risk group, so each is divided by its population mean (EVIDENCE 3.6 rule 1).
+Factors that overlap share a cluster and count once, by their maximum (rule 5), which is divided by what the maximum is
+on average. The sum is shrunk and capped, because a naive product of the first eight is 951 times (rule 4).
 """
 
 import json
@@ -18,18 +18,20 @@ SHRINK_AGE = 0.5
 """Judgement: incidence is per person-year, and older people also show more harmless lesions."""
 SHRINK_FACTORS = 0.5
 """Judgement within the .3 to .6 of EVIDENCE 3.6 rule 4."""
-CAP_UP, CAP_DOWN = math.log(4), math.log(0.5)
+CAP_UP, CAP_DOWN = math.log(4), math.log(0.8)
+"""EVIDENCE 3.6 rules 2 and 4: answers that are all "no" lower a risk only a little."""
 
 
 @dataclass(frozen=True)
 class Factor:
-    """One answered question and its centred, unshrunk likelihood ratio."""
+    """One answered question and its centred, unshrunk likelihood ratio; whether it can raise a risk at all."""
 
     id: str
     answer: str
     cluster: str
     likelihood_ratio: float
     source: str
+    raises: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,17 +62,16 @@ def age_sex_log_odds(age: int | None, sex: str | None) -> float:
     """
     table = _incidence()
     if age is None:
-        rate = table["all_ages"].get(sex, table["mean"])
-    else:
-        bands = table["bands"]
-        band = next((band for band in reversed(bands) if age >= band["from"]), bands[0])
-        rate = band[sex or "all"]
-    return SHRINK_AGE * math.log(rate / table["mean"])
+        mean = table["all_ages_mean"]
+        return SHRINK_AGE * math.log(table["all_ages"].get(sex, mean) / mean)
+    bands = table["bands"]
+    band = next((band for band in reversed(bands) if age >= band["from"]), bands[0])
+    return SHRINK_AGE * math.log(band[sex or "all"] / table["mean"])
 
 
 def evaluate(answers: Answers, questionnaire: Questionnaire) -> PersonEvidence:
     """Weigh the answers. An unanswered question is worth 1, in its cluster too: else "no" could raise a risk."""
-    factors = []
+    factors, means = [], questionnaire.cluster_means
     clusters: dict[str, float] = {}
     for question in questionnaire.questions:
         answer, known = answers.factors.get(question.id), question.evidence
@@ -79,8 +80,10 @@ def evaluate(answers: Answers, questionnaire: Questionnaire) -> PersonEvidence:
         ratio = 1.0
         if answer is not None:
             ratio = known.relative_risks.get(answer, 1.0) / known.mean
-            factors.append(Factor(question.id, answer, known.cluster, ratio, question.source))
+            raises = ratio > means[known.cluster]
+            factors.append(Factor(question.id, answer, known.cluster, ratio, question.source, raises))
         clusters[known.cluster] = max(clusters.get(known.cluster, 0.0), ratio)
+    clusters = {name: max(1.0, ratio / means[name]) if ratio > 1 else ratio for name, ratio in clusters.items()}
     person = SHRINK_FACTORS * sum(math.log(ratio) for ratio in clusters.values())
     capped = min(max(person, CAP_DOWN), CAP_UP)
     return PersonEvidence(age_sex_log_odds(answers.age, answers.sex), person, capped - person, tuple(factors))

@@ -36,6 +36,7 @@ FLOORS: dict[str, Level] = {
     "no_classifier": "moderate",
     "poor_picture": "moderate",
     "out_of_distribution": "moderate",
+    "modality_doubted": "moderate",
 }
 """The least level that each finding allows, whatever the probability is."""
 

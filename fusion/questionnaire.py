@@ -1,8 +1,10 @@
 """The questionnaire: versioned data in questionnaire.json, and the only way answers get in."""
 
+import math
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources import files
+from itertools import product
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -13,13 +15,14 @@ UNSURE = "unsure"
 class Evidence(BaseModel):
     """A risk factor of the person: relative risk by answer against the other answers (1), and how common each is.
 
-    Factors of one `cluster` overlap and count once.
+    Factors of one `cluster` overlap and count once. `asks_like`: the question of the cluster that asks nearly the same.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     cluster: str
     relative_risks: dict[str, float]
     prevalences: dict[str, float]
+    asks_like: str | None = None
 
     @property
     def mean(self) -> float:
@@ -107,6 +110,24 @@ class Questionnaire(BaseModel):
             raise InvalidAnswers(problems)
         age, sex = given.pop("age", None), given.pop("sex", None)
         return Answers(age=age, sex=sex, factors=given)
+
+    @cached_property
+    def cluster_means(self) -> dict[str, float]:
+        """By cluster: the highest of its centred ratios, on average over the population; 1 where there is one question.
+
+        Answers are taken as independent (how they go together is not published); of two that ask alike one counts.
+        """
+        clusters: dict[str, list[list[tuple[float, float]]]] = {}
+        for question in self.questions:
+            known = question.evidence
+            if known is not None and known.asks_like is None:
+                told = [(share, known.relative_risks[answer]) for answer, share in known.prevalences.items()]
+                told.append((1 - sum(known.prevalences.values()), 1.0))
+                clusters.setdefault(known.cluster, []).append([(share, risk / known.mean) for share, risk in told])
+        return {
+            name: sum(math.prod(share for share, _ in one) * max(risk for _, risk in one) for one in product(*asked))
+            for name, asked in clusters.items()
+        }
 
     def to_fhir(self) -> dict[str, Any]:
         """The questions as a FHIR R4B Questionnaire."""

@@ -21,7 +21,10 @@ unanswered question leaves open. Hence the same for all, and silence never makes
 
 @dataclass(frozen=True)
 class Case:
-    """All that is known of one lesion of one person. None: that model did not answer. stack: fitted for this pair."""
+    """All that is known of one lesion of one person. None: that model did not answer. stack: fitted for this pair.
+
+    modality_doubted: sent as dermoscopy, and clearly a photograph to the classifier.
+    """
 
     answers: Answers
     modality: Modality = "photograph"
@@ -29,6 +32,7 @@ class Case:
     vlm: ImageEvidence | None = None
     picture_poor: bool = False
     out_of_distribution: bool = False
+    modality_doubted: bool = False
     stack: Stack | None = None
 
 
@@ -70,7 +74,11 @@ def decide(case: Case, questionnaire: Questionnaire, prior: float, thresholds: T
     who = person.evaluate(case.answers, questionnaire)
     spot = lesion.evaluate(case.answers, questionnaire)
     seen = picture.evaluate(
-        case.classifier, case.vlm, case.modality, case.stack, out_of_distribution=case.out_of_distribution
+        case.classifier,
+        case.vlm,
+        case.modality,
+        case.stack,
+        out_of_distribution=case.out_of_distribution or case.modality_doubted,
     )
     contributions = {
         "prior": logit(prior),
@@ -118,6 +126,7 @@ def floors(case: Case) -> set[str]:
         "no_classifier": first is None,
         "poor_picture": case.picture_poor,
         "out_of_distribution": case.out_of_distribution,
+        "modality_doubted": case.modality_doubted,
     }
     if first is not None:
         applies["classifier_threshold"] = policy.above(first.melanoma, first.threshold_95, first.specificity_95)

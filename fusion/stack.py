@@ -43,8 +43,8 @@ class Stack(BaseModel):
             raise StackError(f"{path} is not a stack of schema version 1") from error
 
     def fits(self, classifier_sha256: str | None, vlm_sha256: str | None) -> bool:
-        """Whether it was fitted for this pair of models."""
-        return (classifier_sha256, vlm_sha256) == (self.classifier_sha256, self.vlm_sha256)
+        """Whether it was fitted for this pair of models; None: a vlm that has not answered."""
+        return classifier_sha256 == self.classifier_sha256 and vlm_sha256 in (None, self.vlm_sha256)
 
     def shift(self, classifier: float, vlm: float) -> float:
         """Log-odds of the picture from the two models' shifts."""

@@ -31,9 +31,9 @@ HEADLINES: dict[Level, str] = {
 
 ADVICE: dict[Level, str] = {
     "low": (
-        "We looked for signs of melanoma and other skin cancer in the picture and in your answers, and found no strong "
-        "one. A picture cannot rule out melanoma. Look at the spot again every month, and see a doctor if it changes "
-        "in size, shape or colour, bleeds, itches for long, or looks unlike your other moles."
+        "We looked for signs of melanoma and other skin cancer in the picture and in what you told us, and found no "
+        "strong one. A picture cannot rule out melanoma. Look at the spot again every month, and see a doctor if it "
+        "changes in size, shape or colour, bleeds, itches for long, or looks unlike your other moles."
     ),
     "moderate": (
         "Have a doctor look at this spot within the next few weeks. Go sooner if it changes, grows or bleeds."
@@ -59,11 +59,13 @@ RAISED_BY = {
         "The picture is unlike those the model learned from, so the spot is not rated low. "
         "Take another one that shows the spot large and in the middle."
     ),
+    "modality_doubted": "The picture looks like a photograph, not dermoscopy, so the spot is not rated low.",
 }
 
 PICTURE = {
     "poor_picture": "The picture is of poor quality, so it is a weak witness.",
     "out_of_distribution": "The picture is unlike those the model learned from, so it is not let to lower the risk.",
+    "modality_doubted": "The picture looks like a photograph, not dermoscopy, so it is not let to lower the risk.",
 }
 """What is said of a picture whose floor was not needed."""
 
@@ -131,7 +133,7 @@ def reasons(
     told += [
         Reason(f"answer.{factor.id}", FACTORS[factor.id])
         for factor in (*spot.factors, *who.factors)
-        if factor.likelihood_ratio > 1 and factor.id not in raised_by
+        if factor.raises and factor.id not in raised_by
     ]
     return tuple(told)
 

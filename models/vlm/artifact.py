@@ -1,5 +1,6 @@
 """A released vision-language model: manifest.json is the only truth about the files beside it. Torch-free."""
 
+import json
 from pathlib import Path
 from typing import Literal, Self
 
@@ -91,3 +92,13 @@ class Artifact:
         """Raise ArtifactError unless this release also runs without an engine of its own."""
         if not {MODEL_FILE, TOKENIZER_FILE} <= self.manifest.files.keys() or self.manifest.prompt_ids is None:
             raise ArtifactError(f"{self.folder} holds no {MODEL_FILE}: it needs an engine (MELALOG_VLM_ENGINE=openai)")
+
+
+def vocabulary(artifact: Artifact) -> list[str]:
+    """Tokens by id, as the tokenizer's own file spells them (a space is a Ġ, which scoring knows)."""
+    told = json.loads((artifact.folder / TOKENIZER_FILE).read_text())
+    ids: dict[str, int] = {
+        **told["model"]["vocab"],
+        **{added["content"]: added["id"] for added in told["added_tokens"]},
+    }
+    return sorted(ids, key=ids.__getitem__)

@@ -108,6 +108,7 @@ def create(title: str, description: str, factory: Callable[..., FastAPI] = FastA
         version="1",
         exception_handlers=problems.HANDLERS,
         redoc_url=None,
+        generate_unique_id_function=lambda route: route.name,  # what generated clients call their functions
         **options,
     )
     app.add_api_route("/metrics", metrics.show, include_in_schema=False)

@@ -7,7 +7,11 @@ MelalogError
 ├── UnsupportedPicture      bytes that are none of the four formats
 ├── InvalidInput            read, but not usable; names the fields
 │   └── UnreadablePicture   empty, truncated, undecodable, too many pixels, too small
+├── Unauthenticated         no sign-in, or none that holds
+├── Forbidden               signed in, and not allowed to do this
 ├── Overloaded              shed before any work was done
+├── RateLimited             this caller has asked too often
+├── SignInDown              the issuer's keys cannot be had, so that nobody can be let in
 ├── EngineDown              what runs the network gives no usable answer
 └── NoPictureEvidence       neither image service could answer
 """
@@ -30,6 +34,11 @@ class MelalogError(Exception):
         super().__init__(detail)
         self.detail = detail
         self.errors = errors
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What the answer's head says of it."""
+        return {}
 
 
 class BadRequest(MelalogError):  # noqa: N818  (the tree reads as the contract's table does)
@@ -59,6 +68,33 @@ class UnreadablePicture(InvalidInput):
         super().__init__(message, FieldError("image", message))
 
 
+class Unauthenticated(MelalogError):  # noqa: N818
+    """No sign-in, or none that holds. `error` is RFC 6750's word, none where nothing was sent."""
+
+    def __init__(self, detail: str, error: str = "") -> None:
+        super().__init__(detail)
+        self.error = error
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The challenge."""
+        told = f', error="{self.error}", error_description="{self.detail}"' if self.error else ""
+        return {"WWW-Authenticate": f'Bearer realm="melalog"{told}'}
+
+
+class Forbidden(MelalogError):  # noqa: N818
+    """Signed in, without the scope this needs."""
+
+    def __init__(self, scope: str) -> None:
+        super().__init__("Your sign-in does not cover this; ask who runs this server for access.")
+        self.scope = scope
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The challenge, with the scope that is missing."""
+        return {"WWW-Authenticate": f'Bearer realm="melalog", error="insufficient_scope", scope="{self.scope}"'}
+
+
 class RetryLater(MelalogError):  # noqa: N818
     """The same request may succeed in a moment."""
 
@@ -66,9 +102,22 @@ class RetryLater(MelalogError):  # noqa: N818
         super().__init__(detail)
         self.retry_after_s = retry_after_s
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """Retry-After, in seconds."""
+        return {"Retry-After": str(self.retry_after_s)}
+
 
 class Overloaded(RetryLater):
     """Shed before any work was done."""
+
+
+class RateLimited(RetryLater):
+    """One caller has asked too often."""
+
+
+class SignInDown(RetryLater):
+    """The issuer's keys cannot be had."""
 
 
 class EngineDown(RetryLater):

@@ -69,6 +69,7 @@ def decide(request: FuseRequest, in_force: Rules) -> Decision:
         vlm=_of_vlm(request.vlm),
         picture_poor=request.picture.quality == "poor",
         out_of_distribution=request.classifier.status == "ok" and request.classifier.in_distribution is False,
+        modality_doubted=request.modality == "dermoscopy" and request.classifier.modality == "photograph",
         stack=_fitting(in_force.stack, request),
     )
     return rules.decide(case, asked, in_force.prior, in_force.thresholds)
@@ -76,9 +77,10 @@ def decide(request: FuseRequest, in_force: Rules) -> Decision:
 
 def _fitting(stack: Stack | None, request: FuseRequest) -> Stack | None:
     """The stack, if it was fitted for the pair of models that answered."""
-    if stack is None or request.classifier.model is None or request.vlm.model is None:
+    if stack is None or request.classifier.model is None:
         return None
-    if stack.fits(request.classifier.model.sha256, request.vlm.model.sha256):
+    answered = request.vlm.model if request.vlm.status == "ok" else None
+    if stack.fits(request.classifier.model.sha256, answered.sha256 if answered else None):
         return stack
     structlog.get_logger().warning("no stack for these models", dependency="stack", reason="other_models")
     return None

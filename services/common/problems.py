@@ -19,12 +19,16 @@ MAX_FIELDS = 50
 
 STATUS: dict[type[errors.MelalogError], HTTPStatus] = {
     errors.BadRequest: HTTPStatus.BAD_REQUEST,
+    errors.Unauthenticated: HTTPStatus.UNAUTHORIZED,
+    errors.Forbidden: HTTPStatus.FORBIDDEN,
     errors.NotAcceptable: HTTPStatus.NOT_ACCEPTABLE,
     errors.BodyTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     errors.UnsupportedPicture: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     errors.InvalidInput: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.UnreadablePicture: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.Overloaded: HTTPStatus.TOO_MANY_REQUESTS,
+    errors.RateLimited: HTTPStatus.TOO_MANY_REQUESTS,
+    errors.SignInDown: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.EngineDown: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.NoPictureEvidence: HTTPStatus.SERVICE_UNAVAILABLE,
 }
@@ -46,6 +50,7 @@ class Problem(BaseModel):
     detail: str
     request_id: str
     errors: list[FieldProblem] = []
+    retry_after: int | None = Field(None, description="seconds, as in Retry-After; an event has no header to say it")
 
 
 def _printable(name: str) -> str:
@@ -60,6 +65,7 @@ def response(
     headers: dict[str, str] | None = None,
 ) -> JSONResponse:
     """A problem+json answer that carries the request id."""
+    retry_after = (headers or {}).get("Retry-After", "")
     problem = Problem(
         type="about:blank",
         title=HTTPStatus(status).phrase,
@@ -67,14 +73,14 @@ def response(
         detail=detail,
         request_id=request_id(),
         errors=[FieldProblem(field=_printable(error.field), message=error.message) for error in fields[:MAX_FIELDS]],
+        retry_after=int(retry_after) if retry_after.isdecimal() else None,
     )
-    return JSONResponse(problem.model_dump(), status, headers, MEDIA_TYPE)
+    return JSONResponse(problem.model_dump(exclude_none=True), status, headers, MEDIA_TYPE)
 
 
 def _melalog(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, errors.MelalogError)  # noqa: S101  (starlette dispatches by type)
-    headers = {"Retry-After": str(error.retry_after_s)} if isinstance(error, errors.RetryLater) else None
-    return response(STATUS[type(error)], error.detail, error.errors, headers)
+    return response(STATUS[type(error)], error.detail, error.errors, error.headers)
 
 
 def _http(request: Request, error: Exception) -> JSONResponse:
@@ -122,6 +128,13 @@ HANDLERS: dict[Any, Any] = {
     Exception: _unexpected,
 }
 """For FastAPI(exception_handlers=…)."""
+
+
+def of(error: Exception) -> JSONResponse:
+    """The answer FastAPI would give, for who has begun another one and can only write this into it."""
+    handler = next(HANDLERS[kind] for kind in type(error).__mro__ if kind in HANDLERS)
+    answer: JSONResponse = handler(None, error)
+    return answer
 
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:

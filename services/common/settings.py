@@ -1,6 +1,8 @@
 """Every setting of the four services, read from the environment (`melalog doctor` prints them)."""
 
+from ipaddress import ip_address
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -10,6 +12,21 @@ BODY_OVERHEAD = 64 * 1024
 
 PRIORS = {"gp": 0.025, "clinic": 0.016, "screening": 0.001}
 """Pigmented lesions kept for assessment by a GP; a pigmented-lesion clinic (3 of 193); SLICE-3D's .098 %, rounded."""
+
+
+OPEN = (
+    "{host} can be reached from other machines, and sign-in is off: set MELALOG_AUTH=required "
+    "with MELALOG_OIDC_ISSUER and its like or MELALOG_API_KEYS_FILE, or say MELALOG_AUTH=off if something "
+    "in front of it guards it"
+)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches that address."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 class Settings(BaseSettings):
@@ -32,10 +49,42 @@ class Settings(BaseSettings):
     max_in_flight: int = Field(32, ge=1, description="assessments at once; more are answered 429")
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field((), description="comma-separated origins")
 
-    @field_validator("cors_origins", mode="before")
+    @field_validator("cors_origins", "app_origins", mode="before", check_fields=False)
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    auth: Literal["auto", "off", "required"] = Field(
+        "auto", description="sign-in; auto: off on this machine's own address, refused on any other"
+    )
+    oidc_issuer: str = Field("", description="of bearer tokens, exactly as in their `iss`")
+    oidc_audience: str = Field("", description="what their `aud` must name")
+    oidc_jwks_url: str = Field("", description="where the issuer's keys are")
+    oidc_scope: str = Field("", description="a scope they must have; empty: none")
+    oidc_client_id: str = Field("", description="the app's, told to it by GET /v1/sign-in")
+    api_keys_file: str = Field("", description="hashes of API keys, as `melalog keys new` prints them")
+    rate_per_minute: int = Field(30, ge=0, description="assessments per signed-in caller and replica; 0: no limit")
+    log_key: SecretStr = Field(SecretStr(""), description="keys the callers' hashes in logs; empty: new at every start")
+
+    sandbox: bool = Field(default=False, description="canned answers, no models: for front-end developers")
+    app_dir: str = Field("", description="folder of an app's web build; empty: the shipped one, if any")
+    app_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="comma-separated origins the app may call besides this one and the issuer"
+    )
+
+    @model_validator(mode="after")
+    def _guarded(self) -> Self:
+        oidc = (self.oidc_issuer, self.oidc_audience, self.oidc_jwks_url)
+        if any(oidc) and not all(oidc):
+            raise ValueError("MELALOG_OIDC_ISSUER, _AUDIENCE and _JWKS_URL belong together: set all three")
+        url = urlsplit(self.oidc_jwks_url)
+        if any(oidc) and url.scheme != "https" and not is_loopback(url.hostname or ""):
+            raise ValueError("MELALOG_OIDC_JWKS_URL must begin with https://")
+        if self.auth == "required" and not (any(oidc) or self.api_keys_file):
+            raise ValueError("MELALOG_AUTH=required needs MELALOG_OIDC_ISSUER and its like, or MELALOG_API_KEYS_FILE")
+        if self.auth == "auto" and not is_loopback(self.host):
+            raise ValueError(OPEN.format(host=self.host))
+        return self
 
     setting: Literal["gp", "clinic", "screening"] = Field(
         "gp", description="who shows spots here: sets the prior to 2.5 %, 1.6 % or 0.1 % (EVIDENCE 3.5)"
@@ -85,6 +134,9 @@ class Settings(BaseSettings):
     )
     llm_base_url: str = "https://api.tokenfactory.nebius.com/v1/"
     llm_model: str = "meta-llama/Llama-3.3-70B-Instruct"
+    llm_tokens_per_day: int = Field(
+        0, ge=0, description="that one fusion process may spend (UTC day); then the rules explain; 0: no cap"
+    )
     llm_response_format: Literal["auto", "json_schema", "json_object", "none"] = Field(
         "auto", description="how that server is held to JSON; auto: the first of the three it does not refuse"
     )

@@ -15,11 +15,13 @@ ALLOWED = frozenset(
         "event", "level", "timestamp", "service", "request_id", "method", "route", "status", "duration_ms",
         "dependency", "outcome", "attempt", "degraded", "risk_engine", "error", "where", "model", "version",
         "sha256", "engine", "threads", "host", "port", "reason",
+        "caller",
     }
 )  # fmt: skip
 """Keys a log line may have. No picture, answer, score, location or file name is among them."""
 
 _request_id: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", default="")
+_caller: contextvars.ContextVar[str] = contextvars.ContextVar("caller", default="")
 
 
 def request_id() -> str:
@@ -34,7 +36,13 @@ def adopt_request_id(header: str | None) -> str:
     except ValueError:
         chosen = str(uuid4())
     _request_id.set(chosen)
+    _caller.set("")
     return chosen
+
+
+def note_caller(keyed_hash: str) -> None:
+    """Who asks, as a keyed hash: every log line of this request carries it from here on."""
+    _caller.set(keyed_hash)
 
 
 def where(error: BaseException) -> str:
@@ -52,6 +60,8 @@ def _keep_allowed(_: Any, __: str, line: MutableMapping[str, Any]) -> MutableMap
 def _add_request_id(_: Any, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     if current := request_id():
         line["request_id"] = current
+    if caller := _caller.get():
+        line["caller"] = caller
     return line
 
 

@@ -16,6 +16,7 @@ from services.common.settings import load
 from services.contracts import FuseRequest, FuseResponse
 from services.fusion.fuser import Fuser
 from services.fusion.metrics import PrometheusMeter
+from services.fusion.spending import Capped, Spending
 
 telemetry.configure("fusion")
 settings = load()
@@ -56,7 +57,8 @@ class FusionService:
     def __init__(self) -> None:
         key = settings.llm_api_key.get_secret_value()
         host, model, form = settings.llm_base_url, settings.llm_model, settings.llm_response_format
-        explainer = OpenAIExplainer(host, key, model, form, PrometheusMeter()) if key else None
+        spending = Spending(PrometheusMeter(), settings.llm_tokens_per_day)
+        explainer = Capped(OpenAIExplainer(host, key, model, form, spending), spending) if key else None
         self.core = app.state.fuser = Fuser(fusing.Rules.of(settings), explainer)
         structlog.get_logger().info("rules loaded", engine="llm" if explainer else "rules")
 

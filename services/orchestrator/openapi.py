@@ -43,3 +43,14 @@ ASSESSMENT_BODY: dict[str, Any] = {
         },
     }
 }
+
+REPRESENTATIONS: dict[str, Any] = {
+    "description": (
+        "The assessment; as a FHIR R4B Bundle to who accepts application/fhir+json, and part by part to who accepts "
+        "text/event-stream: `finding` (one key of `findings`), then `assessment` or `problem`"
+    ),
+    "content": {
+        "application/fhir+json": {"schema": {"type": "object", "title": "FHIR R4B Bundle"}},
+        "text/event-stream": {"schema": {"type": "string", "title": "Server-sent events"}},
+    },
+}

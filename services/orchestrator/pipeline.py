@@ -1,7 +1,7 @@
 """One assessment: both image services at once, then fusion, inside one deadline. No HTTP, no BentoML."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -19,6 +19,7 @@ from services.contracts import (
     FuseRequest,
     FuseResponse,
     FusionInfo,
+    Message,
     Modality,
     Status,
     VerdictResponse,
@@ -33,21 +34,28 @@ RETURN_S = 0.3
 """Kept back from fusion, so that the rules here can still answer in its place."""
 
 F = TypeVar("F", ClassifyResponse, VerdictResponse)
+P = TypeVar("P", ClassifierFinding, VlmFinding)
+Tell = Callable[[str, Message], None]
+"""Hears of every part of the answer's `findings` as it is finished: its name there, and what it says."""
 
 
 class Assessor:
     """Asks the services and puts the answer together."""
 
-    def __init__(self, nodes: Nodes, rules: fusing.Rules, deadline_s: float) -> None:
-        self.nodes, self.rules, self.deadline_s = nodes, rules, deadline_s
+    def __init__(
+        self, nodes: Nodes, rules: fusing.Rules, deadline_s: float, disclaimer: str = wording.DISCLAIMER
+    ) -> None:
+        self.nodes, self.rules, self.deadline_s, self.disclaimer = nodes, rules, deadline_s, disclaimer
 
-    async def assess(self, submission: Submission, trace: Trace, *, heatmap: bool) -> Assessment:
+    async def assess(
+        self, submission: Submission, trace: Trace, *, heatmap: bool, tell: Tell = lambda _, __: None
+    ) -> Assessment:
         """Raises NoPictureEvidence when both image services failed, and what they say of an unusable picture."""
         deadline = Deadline.after(self.deadline_s)
         images = deadline.less(min(FUSION_RESERVE_S, FUSION_RESERVE_SHARE * self.deadline_s))
         classified, judged = await _both(
-            _or_status(self.nodes.classify(submission.image, images, trace, heatmap=heatmap), ClassifyResponse),
-            _or_status(self.nodes.judge(submission.image, images, trace), VerdictResponse),
+            self._classified(submission.image, images, trace, heatmap=heatmap, tell=tell),
+            self._judged(submission.image, images, trace, tell),
         )
         if classified.status != "ok" and judged.status != "ok":
             raise NoPictureEvidence("No model can judge the picture at the moment; try again shortly.", retry_after_s=2)
@@ -61,6 +69,7 @@ class Assessor:
             picture=classified.picture,
         )
         fused, fusion_failed = await self._fuse(request, deadline, trace)
+        tell("questionnaire", fused.questionnaire)
         missing = {
             "classifier": classified.status != "ok",
             "vlm": judged.status != "ok",
@@ -73,15 +82,28 @@ class Assessor:
             modality=modality,
             risk=fused.risk,
             findings=Findings(
-                classifier=ClassifierFinding.model_validate(classified.model_dump()),
-                vlm=VlmFinding.model_validate(judged.model_dump()),
+                classifier=_public(classified, ClassifierFinding),
+                vlm=_public(judged, VlmFinding),
                 picture=classified.picture,
                 questionnaire=fused.questionnaire,
             ),
             fusion=fused.fusion,
             degraded=tuple(name for name, is_missing in missing.items() if is_missing),
-            disclaimer=wording.DISCLAIMER,
+            disclaimer=self.disclaimer,
         )
+
+    async def _classified(
+        self, image: bytes, deadline: Deadline, trace: Trace, *, heatmap: bool, tell: Tell
+    ) -> ClassifyResponse:
+        found = await _or_status(self.nodes.classify(image, deadline, trace, heatmap=heatmap), ClassifyResponse)
+        tell("classifier", _public(found, ClassifierFinding))
+        tell("picture", found.picture)
+        return found
+
+    async def _judged(self, image: bytes, deadline: Deadline, trace: Trace, tell: Tell) -> VerdictResponse:
+        found = await _or_status(self.nodes.judge(image, deadline, trace), VerdictResponse)
+        tell("vlm", _public(found, VlmFinding))
+        return found
 
     async def _fuse(self, request: FuseRequest, deadline: Deadline, trace: Trace) -> tuple[FuseResponse, bool]:
         """Ask fusion; when it fails, apply the same rules here."""
@@ -90,6 +112,11 @@ class Assessor:
         except (DependencyFailure, MelalogError):
             decision = fusing.decide(request, self.rules)
             return fusing.respond(decision, None, FusionInfo(engine="rules")), True
+
+
+def _public(found: Message, kind: type[P]) -> P:
+    """What of a service's answer the front-end is told."""
+    return kind.model_validate(found.model_dump())
 
 
 def _modality(submission: Submission, classified: ClassifyResponse) -> Modality:

@@ -3,15 +3,17 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import bentoml
+from fastapi import Depends
 from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
-from starlette.responses import FileResponse
+from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from fusion import questionnaire, wording
@@ -21,10 +23,13 @@ from services.common.errors import Overloaded
 from services.common.serving import options
 from services.common.settings import load
 from services.contracts import Assessment
-from services.orchestrator import deployment, submission
+from services.orchestrator import deployment, fhir, sandbox, stream, submission
+from services.orchestrator.auth import Gate, SignIn, refuse_open
 from services.orchestrator.nodes import HttpNodes
-from services.orchestrator.openapi import ASSESSMENT_BODY
+from services.orchestrator.openapi import ASSESSMENT_BODY, REPRESENTATIONS
 from services.orchestrator.pipeline import Assessor
+from services.orchestrator.sandbox import Sandbox
+from services.orchestrator.webapp import WebApp
 
 PAGE = Path(__file__).parent / "page"
 PAGE_POLICY = {
@@ -38,14 +43,17 @@ PAGE_POLICY = {
 
 telemetry.configure("orchestrator")
 settings = load()
+refuse_open(settings)  # in the process that serves, its socket is open by now
 app = common.create("Melalog", wording.DISCLAIMER, factory=FastAPIOffline)
 if settings.cors_origins:
     app.add_middleware(
         CORSMiddleware, allow_origins=settings.cors_origins, allow_methods=["GET", "POST"], allow_headers=["*"],
-        expose_headers=[common.REQUEST_ID, "Retry-After"],
+        expose_headers=[common.REQUEST_ID, "Retry-After", "WWW-Authenticate"],
     )  # fmt: skip
 UPLOADS_PER_SLOT = 2
 TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+gate = Gate(settings)
+canned = Sandbox(fusing.Rules.of(settings), settings.deadline_s) if settings.sandbox else None
 slots = asyncio.Semaphore(settings.max_in_flight)
 uploads = asyncio.Semaphore(UPLOADS_PER_SLOT * settings.max_in_flight)
 
@@ -53,20 +61,30 @@ uploads = asyncio.Semaphore(UPLOADS_PER_SLOT * settings.max_in_flight)
 @app.post(
     "/v1/assessments",
     response_model=Assessment,
-    responses={**problems.RESPONSES, **problems.responses(406)},
+    dependencies=[Depends(gate.enter_paced)],
+    responses={**problems.RESPONSES, **problems.responses(401, 403, 406), 200: REPRESENTATIONS},
     openapi_extra=ASSESSMENT_BODY,
 )
-async def assess(request: Request, *, heatmap: bool = False) -> Assessment:
+async def assess(request: Request, *, heatmap: bool = False) -> Assessment | Response:
     """Assess one picture of a skin lesion, with the answers to the questionnaire."""
-    submission.check_accept(request.headers.get("accept"))
-    async with _one_of(uploads):
+    wanted = submission.check_accept(request.headers.get("accept"))
+    async with AsyncExitStack() as held:
         # Slow uploads hold none of the slots that assessments need.
+        await held.enter_async_context(_one_of(uploads))
         sent = await submission.read(request, settings.max_picture_bytes)
-        async with _one_of(slots):
-            parent = request.headers.get("traceparent", "")
-            trace = {"traceparent": parent} if TRACEPARENT.fullmatch(parent) else {}
-            core: Assessor = app.state.assessor
-            return await core.assess(sent, trace, heatmap=heatmap)
+        await held.enter_async_context(_one_of(slots))
+        parent = request.headers.get("traceparent", "")
+        trace = {"traceparent": parent} if TRACEPARENT.fullmatch(parent) else {}
+        core: Assessor = app.state.assessor
+        if canned is not None:
+            core = canned.assessor(request.headers.get(sandbox.HEADER), sent)
+        work = partial(core.assess, sent, trace, heatmap=heatmap)
+        if wanted == stream.MEDIA_TYPE:
+            return stream.EventStream(work, held.pop_all())
+        found = await work()
+    if wanted == fhir.MEDIA_TYPE:
+        return Response(fhir.bundle(found, sent.answers).model_dump_json(), media_type=fhir.MEDIA_TYPE)
+    return found
 
 
 @asynccontextmanager
@@ -78,32 +96,44 @@ async def _one_of(semaphore: asyncio.Semaphore) -> AsyncIterator[None]:
         yield
 
 
-@app.get("/v1/questionnaire")
-async def questions() -> dict[str, Any]:
-    """The questions a front-end asks, in order; every answer is optional."""
+@app.get("/v1/questionnaire", response_model=dict[str, Any], responses=problems.responses(406))
+async def questions(request: Request) -> dict[str, Any] | Response:
+    """The questions a front-end asks, in order; every answer is optional. Also as a FHIR R4B Questionnaire."""
     asked = questionnaire.load()
+    if submission.check_accept(request.headers.get("accept"), submission.DOCUMENTS) == fhir.MEDIA_TYPE:
+        return JSONResponse({**asked.to_fhir(), "url": fhir.QUESTIONNAIRE}, media_type=fhir.MEDIA_TYPE)
     return asked.model_dump(exclude={"questions": {"__all__": {"evidence", "sign"}}}, exclude_none=True)
 
 
-@app.get("/v1/models")
+@app.get("/v1/sign-in")
+async def sign_in() -> SignIn:
+    """Whether callers have to sign in here, and with whom."""
+    return gate.told()
+
+
+@app.get("/v1/models", dependencies=[Depends(gate.enter)], responses=problems.responses(401, 403))
 async def models() -> dict[str, Any]:
     """What is deployed: name, version, digest and measured figures of each model."""
-    return await deployment.models(app.state.nodes)
+    return sandbox.MODELS if canned else await deployment.models(app.state.nodes)
 
 
 @app.get("/healthz/dependencies")
 async def dependencies() -> dict[str, str]:
     """How the other services are, for people and dashboards; probes use /readyz."""
-    return await deployment.dependencies(app.state.nodes)
+    return dict.fromkeys(sandbox.MODELS, "ready") if canned else await deployment.dependencies(app.state.nodes)
 
 
-@app.get("/", include_in_schema=False)
-async def page() -> FileResponse:
-    """The first page, for people."""
-    return FileResponse(PAGE / "index.html", headers=PAGE_POLICY)
+web = WebApp.found(settings)
+if web is not None:
+    app.router.default = web.before(app.router.default)
+else:
 
+    @app.get("/", include_in_schema=False)
+    async def page() -> FileResponse:
+        """The first page, for people, where no app was built."""
+        return FileResponse(PAGE / "index.html", headers=PAGE_POLICY)
 
-app.mount("/page", StaticFiles(directory=PAGE), name="page")
+    app.mount("/page", StaticFiles(directory=PAGE), name="page")
 
 
 @bentoml.service(**options("orchestrator"))

@@ -1,6 +1,7 @@
 """Reading what a front-end sends: multipart/form-data with `image`, `questionnaire`, `modality`, `language`."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast, get_args
@@ -19,6 +20,9 @@ from services.common.sniff import sniff
 Requested = Literal["auto", "dermoscopy", "photograph"]
 FIELDS = ("image", "questionnaire", "modality", "language")
 MAX_TEXT_BYTES = 60_000
+DOCUMENTS = ("application/json", "application/fhir+json")
+REPRESENTATIONS = (*DOCUMENTS, "text/event-stream")
+WEIGHT = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,8 @@ class Submission:
     answers: dict[str, Any]
     modality: Requested
     language: str = "en"
+    name: str = ""
+    """The file's, as sent: the sandbox takes a situation from it, nothing else reads it."""
 
 
 class _InMemoryParser(MultiPartParser):
@@ -37,16 +43,31 @@ class _InMemoryParser(MultiPartParser):
     spool_max_size = 1 << 40
 
 
-def check_accept(header: str | None) -> None:
-    """Raise NotAcceptable unless the client takes application/json."""
+def check_accept(header: str | None, offered: tuple[str, ...] = REPRESENTATIONS) -> str:
+    """The representation the client prefers, JSON where it is all the same; NotAcceptable when it takes none."""
     if header is None:
-        return
-    for entry in header.split(","):
-        kind, *parameters = (part.strip().lower() for part in entry.split(";"))
-        refused = any(p.replace(" ", "") in ("q=0", "q=0.0", "q=0.00", "q=0.000") for p in parameters)
-        if kind in ("*/*", "application/*", "application/json") and not refused:
-            return
-    raise NotAcceptable("This version answers with application/json only.")
+        return offered[0]
+    wanted = [_weighed(entry) for entry in header.split(",")]
+    best = {
+        name: max((q for kind, q in wanted if kind in (name, f"{name.partition('/')[0]}/*", "*/*")), default=0.0)
+        for name in offered
+    }
+    for name in offered:
+        # Named outright, a representation is what was named, even to take it out again with q=0.
+        best[name] = next((q for kind, q in wanted if kind == name), best[name])
+    chosen = max(offered, key=best.__getitem__)
+    if best[chosen] <= 0:
+        raise NotAcceptable(f"This API answers with {' or '.join(offered)}.")
+    return chosen
+
+
+def _weighed(entry: str) -> tuple[str, float]:
+    """Media range and its q; a q that is no number from 0 to 1 counts as 1."""
+    kind, *parameters = (part.strip().lower() for part in entry.split(";"))
+    for name, _, value in (parameter.partition("=") for parameter in parameters):
+        if name.strip() == "q" and WEIGHT.fullmatch(value.strip()):
+            return kind, float(value)
+    return kind, 1.0
 
 
 async def read(request: Request, max_picture_bytes: int) -> Submission:
@@ -99,7 +120,7 @@ async def _check(form: FormData, max_picture_bytes: int) -> Submission:
     if len(image) > max_picture_bytes:
         raise BodyTooLarge(f"The picture has more than {max_picture_bytes:,} bytes.", FieldError("image", "too large"))
     sniff(image)
-    return Submission(image, answers, cast("Requested", modality), language)
+    return Submission(image, answers, cast("Requested", modality), language, pictures[0].filename or "")
 
 
 async def _text(form: FormData, name: str) -> str | None:

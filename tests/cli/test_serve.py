@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx2
 import psutil
 import pytest
 
@@ -30,12 +31,12 @@ def environment(tmp_path: Path) -> dict[str, str]:
 class Serving:
     """A `melalog serve` that is ready."""
 
-    def __init__(self, environment: dict[str, str], log: Path) -> None:
+    def __init__(self, environment: dict[str, str], log: Path, *options: str) -> None:
         self.log = log
         with log.open("w") as sink:
             # Through a shell that puts it in the background, as scripts do: SIGINT is then ignored until it is set.
             self.process = subprocess.Popen(
-                ["sh", "-c", 'trap "" INT; exec "$0" serve', str(MELALOG)],
+                ["sh", "-c", 'trap "" INT; exec "$0" serve "$@"', str(MELALOG), *options],
                 env=environment,
                 stdout=sink,
                 stderr=subprocess.STDOUT,
@@ -76,6 +77,19 @@ def test_it_says_where_it_is_and_names_the_services_in_its_log(serving: Serving,
         assert f"{name} │" in serving.text()
     serving.process.send_signal(signal.SIGINT)
     assert serving.ends() == 0
+
+
+def test_the_sandbox_is_the_orchestrator_alone(environment: dict[str, str], tmp_path: Path) -> None:
+    sandbox = Serving(environment, tmp_path / "sandbox.log", "--sandbox")
+    try:
+        assert "This is the sandbox" in sandbox.text()
+        assert "classifier │" not in sandbox.text()
+        url = f"http://127.0.0.1:{environment['MELALOG_ORCHESTRATOR_BIND_PORT']}/v1/assessments"
+        files = {"image": ("high.jpg", encode(lesion()))}
+        assert httpx2.post(url, files=files, trust_env=False).json()["risk"]["level"] == "high"
+    finally:
+        sandbox.process.send_signal(signal.SIGINT)
+    assert sandbox.ends() == 0
 
 
 def test_when_one_service_dies_the_others_are_stopped(serving: Serving) -> None:

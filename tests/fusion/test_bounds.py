@@ -179,3 +179,19 @@ def test_its_questions_come_behind_ours_and_none_of_ours_is_lost() -> None:
     asked = ["Which other spots of mine should be looked at?", ours[0]]
     answer = parse(written(level="high", questions_for_doctor=asked), case)
     assert bounds.with_questions(case.decision, answer).questions_for_doctor == (*ours, asked[0])
+
+
+@pytest.mark.parametrize(
+    ("text", "proposed"),
+    [
+        ('{"level": "low", "explanation": "' + "x" * 1300 + '", "key_reasons": [], "questions_for_doctor": []}', "low"),
+        ('{"level": "low"}', "low"),
+        ('{"level": "none"}', None),
+        ('["low"]', None),
+        ("low", None),
+    ],
+)
+def test_the_level_of_an_answer_that_breaks_the_schema_is_still_recorded(text: str, proposed: str | None) -> None:
+    with pytest.raises(bounds.UnusableAnswer) as refused:
+        bounds.parse(text, CASE)
+    assert (refused.value.rule, refused.value.proposed) == ("schema", proposed)

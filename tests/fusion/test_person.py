@@ -2,10 +2,12 @@
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.simulation_people import AGES
 from fusion import person, questionnaire
 from fusion.questionnaire import Answers
 
@@ -62,7 +64,9 @@ def test_centred_ratios_are_those_of_the_table(asked: str, yes: float, no: float
     ],
 )
 def test_shrunk_by_half_as_in_the_table(asked: str, shrunk: float) -> None:
-    assert weigh(**{asked: "yes"}).likelihood_ratio == pytest.approx(shrunk, abs=0.01)
+    """And divided by what the highest of its cluster is on average, or the average person would be raised."""
+    mean = ASKED.cluster_means[CLUSTER[asked]]
+    assert weigh(**{asked: "yes"}).likelihood_ratio == pytest.approx(max(1, shrunk / math.sqrt(mean)), abs=0.01)
 
 
 @pytest.mark.parametrize("asked", IDS)
@@ -74,6 +78,27 @@ def test_centred_on_the_population(asked: str) -> None:
     reference = next(answer for answer, share in shares.items() if share == 0)
     shares[reference] = 1 - sum(shares.values())
     assert sum(ratios[answer] * shares[answer] for answer in ratios) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("cluster", sorted(set(CLUSTER.values())))
+def test_a_clusters_mean_is_that_of_people_who_answer_all_of_it(cluster: str) -> None:
+    """Drawn, not multiplied out as in the code."""
+    rng = np.random.default_rng(0)
+    highest = np.zeros(20_000)
+    for question in ASKED.questions:
+        known = question.evidence
+        if known is not None and known.cluster == cluster and known.asks_like is None:
+            shares = [*known.prevalences.values(), 1 - sum(known.prevalences.values())]
+            ratios = np.array([*(known.relative_risks[answer] for answer in known.prevalences), 1.0]) / known.mean
+            highest = np.maximum(highest, rng.choice(ratios, len(highest), p=shares))
+    assert ASKED.cluster_means[cluster] == pytest.approx(highest.mean(), rel=0.03)
+
+
+def test_asking_age_and_sex_keeps_the_average_risk_of_adults() -> None:
+    ages = np.array([age for age, _ in AGES])
+    weights = np.array([share for _, share in AGES]) / sum(share for _, share in AGES)
+    ratios = [np.exp([person.age_sex_log_odds(int(age), sex) for age in ages]) @ weights for sex in ("female", "male")]
+    assert np.mean(ratios) == pytest.approx(1, abs=0.002)
 
 
 def test_overlapping_factors_count_once() -> None:
@@ -102,8 +127,8 @@ def test_a_worse_answer_never_lowers_the_risk(answered: dict[str, str | None], a
 @given(answers)
 def test_answers_together_stay_within_the_cap(answered: dict[str, str | None]) -> None:
     found = weigh(**answered)
-    assert 0.5 - 1e-12 <= found.likelihood_ratio <= 4 + 1e-12
-    assert found.cap == 0 or found.likelihood_ratio == pytest.approx(4) or found.likelihood_ratio == pytest.approx(0.5)
+    assert 0.8 - 1e-12 <= found.likelihood_ratio <= 4 + 1e-12
+    assert found.cap == 0 or found.likelihood_ratio == pytest.approx(4) or found.likelihood_ratio == pytest.approx(0.8)
     assert {factor.id for factor in found.factors} == {name for name, answer in answered.items() if answer}
 
 
@@ -139,7 +164,8 @@ def test_no_answers_at_all_are_worth_nothing() -> None:
     ],
 )
 def test_age_and_sex_are_half_the_log_of_incidence_over_its_mean(age: int | None, sex: str | None, rate: float) -> None:
-    assert person.age_sex_log_odds(age, sex) == pytest.approx(0.5 * math.log(rate / 28.85), abs=1e-9)
+    mean = 28.85 if age is None else 35.18
+    assert person.age_sex_log_odds(age, sex) == pytest.approx(0.5 * math.log(rate / mean), abs=1e-9)
 
 
 def test_unknown_age_and_sex_are_neutral() -> None:

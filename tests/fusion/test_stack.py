@@ -67,7 +67,19 @@ def test_a_negative_weight_is_refused(weight: str) -> None:
 def test_it_is_for_one_pair_of_models() -> None:
     assert STACK.fits("a", "b")
     assert not STACK.fits("a", "c")
+    assert STACK.fits("a", None), "the vlm has not answered"
     assert not STACK.fits(None, None)
+    assert not STACK.fits("c", None)
+
+
+@given(probability, probability)
+def test_losing_a_vlm_that_counts_for_nothing_never_makes_the_answer_milder(p: float, q: float) -> None:
+    mild = STACK.model_copy(update={"vlm": 0.0, "intercept": 0.16})
+    both = picture.evaluate(seen(p), seen(q), "dermoscopy", mild)
+    alone = picture.evaluate(seen(p), None, "dermoscopy", mild)
+    assert alone.melanoma >= both.melanoma
+    assert alone.melanoma >= picture.evaluate(seen(p), None, "dermoscopy").melanoma
+    assert not alone.stacked
 
 
 def test_a_file_is_read_missing_or_refused_by_name(tmp_path: Path) -> None:

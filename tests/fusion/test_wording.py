@@ -119,6 +119,10 @@ def test_percent_never_orders_two_probabilities_wrongly(a: float, b: float) -> N
 @pytest.mark.parametrize("asked", IDS)
 def test_an_answer_that_raises_is_among_the_reasons_once_and_by_its_id_and_another_is_not(asked: str) -> None:
     worst = decide("high", factors={asked: WORST[asked]})
+    counts = sum(worst.contributions[part] for part in ("person", "cap", "lesion")) > 0
+    if not counts:  # many moles: worth no more than the average of what is asked of moles
+        assert wording.FACTORS[asked] not in texts(worst)
+        return
     assert texts(worst).count(wording.FACTORS[asked]) == 1 or f"floor.{asked}" in {one.id for one in worst.reasons}
     harmless = [c for q in ASKED.questions if q.id == asked for c in q.choices if c in {"no", "dark", "VI", "none"}]
     for answer in harmless:

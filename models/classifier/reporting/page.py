@@ -37,6 +37,19 @@ WORDS = {
 """Figure name to its name on the page, and what it says in plain words."""
 
 
+METHOD = (
+    (
+        "Intervals are the middle 95 % over 1,000 resamples of whole lesion or patient groups: pictures of one lesion "
+        "are not independent. They speak of chance in these pictures, not of other clinics, cameras or people. An "
+        "interval from 1 to 1 says that no error was seen among few, not that there is none."
+    ),
+    (
+        "A high AUC here does not mean that the classifier is safe to rely on: training and test pictures may share "
+        "what has nothing to do with the lesion. Where positives are few, believe the interval and not the value."
+    ),
+)
+
+
 @dataclass(frozen=True)
 class Page:
     """What the template shows."""
@@ -50,6 +63,9 @@ class Page:
     """Of no single endpoint: confusion matrix, training curves."""
     tables: list[tuple[str, list[str], list[list[str]]]] = field(default_factory=list)
     """(caption, column names, rows)."""
+    more: str = "All classes and training"
+    """What plots and tables of no single endpoint are about."""
+    method: Sequence[str] = METHOD
 
 
 def figures_of(reports: Iterable[EndpointReport]) -> Figures:

@@ -52,6 +52,7 @@ export const RAISED = {
   llm: "the hosted language model's view",
   no_classifier: "the main model could not judge the picture",
   poor_picture: "the picture is not good enough",
+  modality_doubted: "the picture looks like a photograph",
   out_of_distribution: "the picture is unlike those the model learned from",
 };
 

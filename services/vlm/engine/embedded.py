@@ -2,14 +2,13 @@
 
 import asyncio
 import io
-import json
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import onnxruntime
 from PIL import Image
 
-from models.vlm.artifact import MODEL_FILE, TOKENIZER_FILE, Artifact
+from models.vlm.artifact import MODEL_FILE, Artifact, vocabulary
 from services.vlm.engine.port import EngineFailure
 
 
@@ -30,7 +29,7 @@ class EmbeddedEngine:
         self._session = onnxruntime.InferenceSession(
             artifact.folder / MODEL_FILE, options, providers=["CPUExecutionProvider"]
         )
-        self._tokens = _vocabulary(artifact)
+        self._tokens = vocabulary(artifact)
         self._thread = ThreadPoolExecutor(1, "network")
 
     async def first_token(self, picture: bytes, question: str, within_s: float) -> list[tuple[str, float]]:
@@ -59,13 +58,3 @@ class EmbeddedEngine:
     async def close(self) -> None:
         """Stop the thread after what it is doing."""
         self._thread.shutdown(wait=False, cancel_futures=True)
-
-
-def _vocabulary(artifact: Artifact) -> list[str]:
-    """Tokens by id, as the tokenizer's own file spells them (a space is a Ġ, which scoring knows)."""
-    told = json.loads((artifact.folder / TOKENIZER_FILE).read_text())
-    ids: dict[str, int] = {
-        **told["model"]["vocab"],
-        **{added["content"]: added["id"] for added in told["added_tokens"]},
-    }
-    return sorted(ids, key=ids.__getitem__)

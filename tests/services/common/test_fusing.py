@@ -93,7 +93,7 @@ def test_everything_reaches_the_rules() -> None:
     assert contributions["picture"] > 1
     assert [factor.id for factor in found.questionnaire.factors] == ["fair_skin"]
     assert found.questionnaire.factors[0].source
-    assert found.questionnaire.likelihood_ratio == pytest.approx(1.18, abs=0.01)
+    assert found.questionnaire.likelihood_ratio == pytest.approx(1.047, abs=0.001)  # shrunk, within its cluster
     clear = SEEN.model_copy(update={"melanoma": 0.001, "malignant": 0.001})
     lifted = request.model_copy(update={"classifier": clear, "answers": {"age": 25}})
     assert answer(lifted).risk.raised_by == ("poor_picture",)

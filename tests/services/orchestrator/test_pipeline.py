@@ -61,3 +61,8 @@ def test_auto_is_what_the_classifier_tells_and_else_the_cautious_one() -> None:
 def test_the_modality_of_a_picture_unlike_all_others_is_not_believed() -> None:
     assert assess("auto", modality="dermoscopy", in_distribution=False) == ("photograph", "moderate")
     assert assess("dermoscopy", in_distribution=False) == ("dermoscopy", "moderate")
+
+
+def test_a_photograph_sent_as_dermoscopy_is_not_rated_low() -> None:
+    assert assess("dermoscopy", modality="dermoscopy")[1] == "low"
+    assert assess("dermoscopy", modality="photograph") == ("dermoscopy", "moderate")

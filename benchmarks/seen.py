@@ -1,0 +1,21 @@
+"""The released classifier's probabilities as the evidence that fusion weighs, thresholds and all, as it is served."""
+
+from fusion.picture import ImageEvidence
+from models.classifier.artifact import Artifact
+
+
+def evidence(artifact: Artifact, melanoma: float, malignant: float) -> ImageEvidence:
+    """What the classifier's finding on one picture would be."""
+    fold, cuts = artifact.manifest.calibration, artifact.manifest.files[artifact.manifest.default].thresholds
+    first, second = cuts.get("sensitivity_95"), cuts.get("malignant_sensitivity_95")
+    return ImageEvidence(
+        melanoma=melanoma,
+        prevalence=fold.prevalence,
+        malignant=malignant,
+        malignant_prevalence=fold.malignant_prevalence,
+        logit_sd=fold.logit_sd,
+        threshold_95=first.value if first else None,
+        specificity_95=first.specificity if first else None,
+        malignant_threshold=second.value if second else None,
+        malignant_specificity=second.specificity if second else None,
+    )

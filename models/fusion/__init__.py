@@ -1,0 +1,1 @@
+"""Fitting what weighs the two image models together. `fusion.stack` applies it; torch-free."""
