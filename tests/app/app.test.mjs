@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { mkdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
+import { after, before, test as plain } from "node:test";
 import { fileURLToPath } from "node:url";
 
 import { serve } from "./stub.mjs";
@@ -16,6 +16,8 @@ const PICTURE = join(here, "spot-with-place.jpg");
 const SHOTS = process.env.MELALOG_APP_SHOTS;
 const PHONE = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true }, DESKTOP = { viewport: { width: 1280, height: 900 } };
 const WORDS = Object.fromEntries(["en", "de"].map((code) => [code, JSON.parse(readFileSync(join(here, `../../frontend/src/strings/${code}.json`), "utf8"))]));
+
+const test = (name, run) => plain(name, { timeout: 120_000 }, run); // a browser that hangs is a failure, not a wait
 
 let browser, stub;
 before(async () => {

@@ -1,4 +1,4 @@
-import { questionsV1QuestionnaireGet } from "@/client";
+import { questions as ask } from "@/client";
 import { client } from "@/client/client.gen";
 
 import { API_URL } from "./base";
@@ -15,7 +15,7 @@ client.setConfig({ baseUrl: API_URL, fetch: send });
 
 /** The questions this app can draw; one of a type it does not know is left out. Throws Failure. */
 export async function loadQuestionnaire(): Promise<Questionnaire> {
-  const { data, response } = await questionsV1QuestionnaireGet().catch(() => ({ data: undefined, response: undefined }));
+  const { data, response } = await ask().catch(() => ({ data: undefined, response: undefined }));
   if (!response) throw new Failure(isOffline() ? "offline" : "unreachable");
   if (!response.ok || !data) throw failureOf(response.status, {}, response.headers.get("retry-after"));
   const { version, questions } = data as unknown as Questionnaire;

@@ -2,7 +2,7 @@
 
 import { type Client, type ClientMeta, formDataBodySerializer, type Options as Options2, type RequestResult, type TDataShape } from './client';
 import { client } from './client.gen';
-import type { AssessV1AssessmentsPostData, AssessV1AssessmentsPostErrors, AssessV1AssessmentsPostResponses, DependenciesHealthzDependenciesGetData, DependenciesHealthzDependenciesGetResponses, ModelsV1ModelsGetData, ModelsV1ModelsGetResponses, QuestionsV1QuestionnaireGetData, QuestionsV1QuestionnaireGetResponses } from './types.gen';
+import type { AssessData, AssessErrors, AssessResponses, DependenciesData, DependenciesResponses, ModelsData, ModelsErrors, ModelsResponses, QuestionsData, QuestionsErrors, QuestionsResponses, SignInData, SignInResponses } from './types.gen';
 
 export type Options<TData extends TDataShape = TDataShape, ThrowOnError extends boolean = boolean, TResponse = unknown> = Options2<TData, ThrowOnError, TResponse> & {
     /**
@@ -23,8 +23,9 @@ export type Options<TData extends TDataShape = TDataShape, ThrowOnError extends 
  *
  * Assess one picture of a skin lesion, with the answers to the questionnaire.
  */
-export const assessV1AssessmentsPost = <ThrowOnError extends boolean = false>(options: Options<AssessV1AssessmentsPostData, ThrowOnError>): RequestResult<AssessV1AssessmentsPostResponses, AssessV1AssessmentsPostErrors, ThrowOnError> => (options.client ?? client).post<AssessV1AssessmentsPostResponses, AssessV1AssessmentsPostErrors, ThrowOnError>({
+export const assess = <ThrowOnError extends boolean = false>(options: Options<AssessData, ThrowOnError>): RequestResult<AssessResponses, AssessErrors, ThrowOnError> => (options.client ?? client).post<AssessResponses, AssessErrors, ThrowOnError>({
     ...formDataBodySerializer,
+    security: [{ scheme: 'bearer', type: 'http' }],
     url: '/v1/assessments',
     ...options,
     headers: {
@@ -36,20 +37,31 @@ export const assessV1AssessmentsPost = <ThrowOnError extends boolean = false>(op
 /**
  * Questions
  *
- * The questions a front-end asks, in order; every answer is optional.
+ * The questions a front-end asks, in order; every answer is optional. Also as a FHIR R4B Questionnaire.
  */
-export const questionsV1QuestionnaireGet = <ThrowOnError extends boolean = false>(options?: Options<QuestionsV1QuestionnaireGetData, ThrowOnError>): RequestResult<QuestionsV1QuestionnaireGetResponses, unknown, ThrowOnError> => (options?.client ?? client).get<QuestionsV1QuestionnaireGetResponses, unknown, ThrowOnError>({ url: '/v1/questionnaire', ...options });
+export const questions = <ThrowOnError extends boolean = false>(options?: Options<QuestionsData, ThrowOnError>): RequestResult<QuestionsResponses, QuestionsErrors, ThrowOnError> => (options?.client ?? client).get<QuestionsResponses, QuestionsErrors, ThrowOnError>({ url: '/v1/questionnaire', ...options });
+
+/**
+ * Sign In
+ *
+ * Whether callers have to sign in here, and with whom.
+ */
+export const signIn = <ThrowOnError extends boolean = false>(options?: Options<SignInData, ThrowOnError>): RequestResult<SignInResponses, unknown, ThrowOnError> => (options?.client ?? client).get<SignInResponses, unknown, ThrowOnError>({ url: '/v1/sign-in', ...options });
 
 /**
  * Models
  *
  * What is deployed: name, version, digest and measured figures of each model.
  */
-export const modelsV1ModelsGet = <ThrowOnError extends boolean = false>(options?: Options<ModelsV1ModelsGetData, ThrowOnError>): RequestResult<ModelsV1ModelsGetResponses, unknown, ThrowOnError> => (options?.client ?? client).get<ModelsV1ModelsGetResponses, unknown, ThrowOnError>({ url: '/v1/models', ...options });
+export const models = <ThrowOnError extends boolean = false>(options?: Options<ModelsData, ThrowOnError>): RequestResult<ModelsResponses, ModelsErrors, ThrowOnError> => (options?.client ?? client).get<ModelsResponses, ModelsErrors, ThrowOnError>({
+    security: [{ scheme: 'bearer', type: 'http' }],
+    url: '/v1/models',
+    ...options
+});
 
 /**
  * Dependencies
  *
  * How the other services are, for people and dashboards; probes use /readyz.
  */
-export const dependenciesHealthzDependenciesGet = <ThrowOnError extends boolean = false>(options?: Options<DependenciesHealthzDependenciesGetData, ThrowOnError>): RequestResult<DependenciesHealthzDependenciesGetResponses, unknown, ThrowOnError> => (options?.client ?? client).get<DependenciesHealthzDependenciesGetResponses, unknown, ThrowOnError>({ url: '/healthz/dependencies', ...options });
+export const dependencies = <ThrowOnError extends boolean = false>(options?: Options<DependenciesData, ThrowOnError>): RequestResult<DependenciesResponses, unknown, ThrowOnError> => (options?.client ?? client).get<DependenciesResponses, unknown, ThrowOnError>({ url: '/healthz/dependencies', ...options });

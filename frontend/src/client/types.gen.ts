@@ -266,6 +266,12 @@ export type Problem = {
      * Errors
      */
     errors?: Array<FieldProblem>;
+    /**
+     * Retry After
+     *
+     * seconds, as in Retry-After; an event has no header to say it
+     */
+    retry_after?: number | null;
 };
 
 /**
@@ -350,6 +356,36 @@ export type Risk = {
 };
 
 /**
+ * SignIn
+ *
+ * Answer of `GET /v1/sign-in`: whether one has to, and with whom (authorization code and PKCE).
+ */
+export type SignIn = {
+    /**
+     * Required
+     */
+    required: boolean;
+    /**
+     * Issuer
+     *
+     * its /.well-known/openid-configuration has the addresses
+     */
+    issuer?: string | null;
+    /**
+     * Client Id
+     */
+    client_id?: string | null;
+    /**
+     * Audience
+     */
+    audience?: string | null;
+    /**
+     * Scope
+     */
+    scope?: string | null;
+};
+
+/**
  * VlmFinding
  *
  * What the vision-language model answered, and how sure it was.
@@ -383,7 +419,7 @@ export type VlmFinding = {
     model?: ModelInfo | null;
 };
 
-export type AssessV1AssessmentsPostData = {
+export type AssessData = {
     body: {
         /**
          * JPEG, PNG, WebP or HEIC; at most 15 MB and 50 megapixels
@@ -409,11 +445,19 @@ export type AssessV1AssessmentsPostData = {
     url: '/v1/assessments';
 };
 
-export type AssessV1AssessmentsPostErrors = {
+export type AssessErrors = {
     /**
      * Bad Request
      */
     400: Problem;
+    /**
+     * Unauthorized
+     */
+    401: Problem;
+    /**
+     * Forbidden
+     */
+    403: Problem;
     /**
      * Not Acceptable
      */
@@ -440,27 +484,36 @@ export type AssessV1AssessmentsPostErrors = {
     503: Problem;
 };
 
-export type AssessV1AssessmentsPostError = AssessV1AssessmentsPostErrors[keyof AssessV1AssessmentsPostErrors];
+export type AssessError = AssessErrors[keyof AssessErrors];
 
-export type AssessV1AssessmentsPostResponses = {
+export type AssessResponses = {
     /**
-     * Successful Response
+     * The assessment; as a FHIR R4B Bundle to who accepts application/fhir+json, and part by part to who accepts text/event-stream: `finding` (one key of `findings`), then `assessment` or `problem`
      */
     200: Assessment;
 };
 
-export type AssessV1AssessmentsPostResponse = AssessV1AssessmentsPostResponses[keyof AssessV1AssessmentsPostResponses];
+export type AssessResponse = AssessResponses[keyof AssessResponses];
 
-export type QuestionsV1QuestionnaireGetData = {
+export type QuestionsData = {
     body?: never;
     path?: never;
     query?: never;
     url: '/v1/questionnaire';
 };
 
-export type QuestionsV1QuestionnaireGetResponses = {
+export type QuestionsErrors = {
     /**
-     * Response Questions V1 Questionnaire Get
+     * Not Acceptable
+     */
+    406: Problem;
+};
+
+export type QuestionsError = QuestionsErrors[keyof QuestionsErrors];
+
+export type QuestionsResponses = {
+    /**
+     * Response Questions
      *
      * Successful Response
      */
@@ -469,18 +522,47 @@ export type QuestionsV1QuestionnaireGetResponses = {
     };
 };
 
-export type QuestionsV1QuestionnaireGetResponse = QuestionsV1QuestionnaireGetResponses[keyof QuestionsV1QuestionnaireGetResponses];
+export type QuestionsResponse = QuestionsResponses[keyof QuestionsResponses];
 
-export type ModelsV1ModelsGetData = {
+export type SignInData = {
+    body?: never;
+    path?: never;
+    query?: never;
+    url: '/v1/sign-in';
+};
+
+export type SignInResponses = {
+    /**
+     * Successful Response
+     */
+    200: SignIn;
+};
+
+export type SignInResponse = SignInResponses[keyof SignInResponses];
+
+export type ModelsData = {
     body?: never;
     path?: never;
     query?: never;
     url: '/v1/models';
 };
 
-export type ModelsV1ModelsGetResponses = {
+export type ModelsErrors = {
     /**
-     * Response Models V1 Models Get
+     * Unauthorized
+     */
+    401: Problem;
+    /**
+     * Forbidden
+     */
+    403: Problem;
+};
+
+export type ModelsError = ModelsErrors[keyof ModelsErrors];
+
+export type ModelsResponses = {
+    /**
+     * Response Models
      *
      * Successful Response
      */
@@ -489,18 +571,18 @@ export type ModelsV1ModelsGetResponses = {
     };
 };
 
-export type ModelsV1ModelsGetResponse = ModelsV1ModelsGetResponses[keyof ModelsV1ModelsGetResponses];
+export type ModelsResponse = ModelsResponses[keyof ModelsResponses];
 
-export type DependenciesHealthzDependenciesGetData = {
+export type DependenciesData = {
     body?: never;
     path?: never;
     query?: never;
     url: '/healthz/dependencies';
 };
 
-export type DependenciesHealthzDependenciesGetResponses = {
+export type DependenciesResponses = {
     /**
-     * Response Dependencies Healthz Dependencies Get
+     * Response Dependencies
      *
      * Successful Response
      */
@@ -509,4 +591,4 @@ export type DependenciesHealthzDependenciesGetResponses = {
     };
 };
 
-export type DependenciesHealthzDependenciesGetResponse = DependenciesHealthzDependenciesGetResponses[keyof DependenciesHealthzDependenciesGetResponses];
+export type DependenciesResponse = DependenciesResponses[keyof DependenciesResponses];
