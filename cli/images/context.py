@@ -1,6 +1,8 @@
 """A folder from which a container engine builds, and the tag that its content gives."""
 
 import hashlib
+import os
+import re
 import shutil
 from pathlib import Path
 
@@ -12,6 +14,12 @@ from cli.images.targets import Target
 DOCKERFILE = Path(__file__).with_name("Dockerfile")
 VOLATILE = {"bento.yaml", "model.yaml", "README.md", "openapi.yaml", "schema.json"}
 """Made at every build, with the time in some: what they say follows from the other files."""
+
+# Else the same content would be another layer, another digest and a rollout of nothing at every build: BentoML's random
+# version and its clock, and the files' own times.
+STAMPED = {"bento.yaml", "model.yaml"}
+STAMP, VERSION = re.compile(r"(?m)^( *creation_time): .*$"), re.compile(r"(?m)^version: [a-z2-7]{16}$")
+EPOCH = 315532800  # 1980, the oldest that every archive can hold
 
 
 def assemble(target: Target, tag: str, folder: Path) -> Path:
@@ -33,8 +41,14 @@ def assemble(target: Target, tag: str, folder: Path) -> Path:
         shutil.copytree(stored.path, folder / "bento" / "models" / stored.tag.name / str(stored.tag.version))
     shutil.copy(DOCKERFILE, folder / "Dockerfile")
     shutil.copy(target.lock, folder / "requirements.txt")
-    for path in folder.rglob("*"):  # BentoML's model store is its owner's alone, and the image's user is another
+    for path in folder.rglob("*"):
+        if path.name in STAMPED:
+            path.write_text(
+                STAMP.sub(r"\1: '1980-01-01T00:00:00+00:00'", VERSION.sub("version: image", path.read_text()))
+            )
+        # BentoML's model store is its owner's alone, and the image's user is another.
         path.chmod(0o755 if path.is_dir() else 0o644)
+        os.utime(path, (EPOCH, EPOCH))
     return folder
 
 
