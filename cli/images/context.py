@@ -4,6 +4,7 @@ import hashlib
 import os
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import bentoml
@@ -19,6 +20,7 @@ VOLATILE = {"bento.yaml", "model.yaml", "README.md", "openapi.yaml", "schema.jso
 # version and its clock, and the files' own times.
 STAMPED = {"bento.yaml", "model.yaml"}
 STAMP, VERSION = re.compile(r"(?m)^( *creation_time): .*$"), re.compile(r"(?m)^version: [a-z2-7]{16}$")
+LEFT_OUT = ("__pycache__", "node_modules", "dist", ".expo", "ios", "android")
 EPOCH = 315532800  # 1980, the oldest that every archive can hold
 
 
@@ -30,7 +32,7 @@ def assemble(target: Target, tag: str, folder: Path) -> Path:
     if not target.lock.is_file():
         raise ImageError(f"{target.lock} is not there: `make lock` writes it")
     if target.folder is not None:
-        shutil.copytree(target.folder, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(target.folder, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*LEFT_OUT))
         return folder
     bento = bentoml.get(tag)
     shutil.copytree(
@@ -52,9 +54,9 @@ def assemble(target: Target, tag: str, folder: Path) -> Path:
     return folder
 
 
-def content_tag(folder: Path, base: str = "") -> str:
-    """16 hexadecimal digits that are the same for the same code, model, lock, Dockerfile and base image."""
-    whole = hashlib.sha256(base.encode())
+def content_tag(folder: Path, arguments: Mapping[str, str]) -> str:
+    """16 hexadecimal digits that are the same for the same code, model, lock, Dockerfile and build arguments."""
+    whole = hashlib.sha256(repr(sorted(arguments.items())).encode())
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path.name not in VOLATILE:
             whole.update(f"\0{path.relative_to(folder).as_posix()}\0".encode())
