@@ -22,7 +22,7 @@ from starlette.types import ASGIApp
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 7.5, 10.0, 15.0, 30.0)
 """An assessment takes a quarter of a second without the hosted model, and ten at most by default."""
-ALARMING = (500, 503)
+ALARMING = (429, 500, 503)
 
 _requests = Histogram(
     "melalog_request_duration_seconds",
