@@ -1,11 +1,12 @@
 """The vlm's core: decode, re-encode, ask, score, calibrate. No HTTP of ours, no BentoML."""
 
+import time
 from typing import Any
 
 from models.vlm.artifact import Artifact
 from models.vlm.preprocess import LLAMA, View, encode, null_picture, prepare
 from models.vlm.scoring import UnusableDistribution, Verdict, score
-from services.common import images
+from services.common import images, tracing
 from services.common.deadline import Deadline
 from services.common.decoders import MAX_WAITING, Decoders
 from services.common.errors import Overloaded
@@ -67,10 +68,14 @@ class Verdicts:
 
     async def _ask(self, engine: VisionEngine, picture: bytes, deadline: Deadline) -> Verdict:
         """Raises EngineFailure."""
+        started = time.perf_counter()
         try:
-            return score(await engine.first_token(picture, self._question, deadline.left()))
+            with tracing.span("inference", model=engine.model):
+                return score(await engine.first_token(picture, self._question, deadline.left()))
         except UnusableDistribution as error:
             raise EngineFailure("invalid", "not_a_distribution") from error
+        finally:
+            metrics.took(time.perf_counter() - started)
 
     async def _prove(self, engine: VisionEngine, deadline: Deadline) -> None:
         """A calibration holds for one model: another one under its name must not be called calibrated."""
