@@ -1,6 +1,7 @@
 """The hosted model's port and its adapter to any OpenAI-compatible server."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, Literal, Protocol
 
 import openai
@@ -65,11 +66,12 @@ class OpenAIExplainer:
     def __init__(
         self,
         base_url: str,
-        api_key: str,
+        api_key: str | Callable[[], str],
         model: str,
         response_format: Literal["auto"] | Format = "auto",
         meter: Meter | None = None,
     ) -> None:
+        """`api_key`: may be asked for anew at every request, so that a key is changed without a restart."""
         self.model, self._meter = model, meter
         self._client = completion.client(base_url, api_key)
         self._forms = completion.FORMATS if response_format == "auto" else (response_format,)
