@@ -1,7 +1,6 @@
 """The hosted model's key as Kubernetes mounts it: it comes, changes and goes while the service runs."""
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -95,5 +94,5 @@ def test_a_file_that_cannot_be_read_leaves_the_key_before(tmp_path: Path, monkey
     with capture_logs() as logged:
         assert key() == "a key"
     assert [line["event"] for line in logged] == ["hosted model's key unreadable"]
-    os.rmdir(file)
+    file.rmdir()
     assert key() == ""
