@@ -135,7 +135,7 @@ def overhead(n: int) -> list[str]:
 
 def _fused_answer() -> dict[str, object]:
     """What fusion would say, so that the orchestrator has no rules of its own to run."""
-    decision = fusing.decide(FuseRequest(), 0.025)
+    decision = fusing.decide(FuseRequest(), fusing.Rules(prior=0.025))
     answer: dict[str, object] = json.loads(fusing.respond(decision, None, FusionInfo(engine="rules")).model_dump_json())
     return answer
 
