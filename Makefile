@@ -19,7 +19,7 @@ define environment
 	@touch $(1)/installed
 endef
 
-.PHONY: help serve test test-engine test-llm lint images bench train train-smoke lock clean
+.PHONY: help serve test test-engine test-llm test-app lint images frontend bench train train-smoke lock
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,13 +38,21 @@ test-llm: $(DEV)/installed ## the hosted model's protocol against a real engine 
 	@test -n "$(MELALOG_LLM_ENGINE)" || { echo "set MELALOG_LLM_ENGINE to a command that serves a Llama, such as tests/llm/vllm-cpu: COMMAND MODEL_DIR PORT OPTIONS…"; exit 1; }
 	@$(DEV)/bin/python -m pytest -m llm --timeout 1200 tests/llm
 
-lint: $(DEV)/installed ## ruff, mypy --strict, import-linter
+# Part of `test`; by name while one works.
+lint: $(DEV)/installed
 	@$(DEV)/bin/ruff check . && $(DEV)/bin/ruff format --check .
 	@$(DEV)/bin/mypy
 	@$(DEV)/bin/lint-imports --config pyproject.toml
 
 images: $(SERVE)/installed ## build the four bentos and their images, with docker, podman or buildah (not in CI)
 	@$(SERVE)/bin/melalog images
+
+frontend: ## build the app for the web and hand it to the orchestrator, which then serves it at / (needs Node 20)
+	@frontend/check.sh
+
+test-app: $(DEV)/installed ## a real browser through the whole app against the real services (needs Node 20, Chromium; not in CI)
+	@test -f frontend/dist/index.html || { echo "there is no web build yet: make frontend"; exit 1; }
+	@MELALOG_PYTHON=$(CURDIR)/$(DEV)/bin/python node --test tests/app
 
 bench: $(DEV)/installed ## measure latency, throughput and memory; prints the README's figures
 	@MELALOG_DATA_DIR=$(DATA) $(DEV)/bin/python -m benchmarks.run
@@ -66,9 +74,6 @@ lock: $(SERVE)/installed ## resolve the locks in requirements/ again
 	@cd services/vlm/engine/vllm && for lock in requirements upgrade; do echo "locking the engine's $$lock"; \
 	  $(CURDIR)/$(SERVE)/bin/uv pip compile -q --generate-hashes --python-version 3.12 --python-platform x86_64-manylinux_2_28 \
 	    --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $$lock.in -o $$lock.txt || exit 1; done
-
-clean: ## remove environments and build outputs
-	@rm -rf $(DEV) $(SERVE) .bentoml build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
 $(SERVE)/installed: requirements/serve.txt pyproject.toml
 	$(call environment,$(SERVE),serve)

@@ -66,13 +66,16 @@ class OpenAIExplainer:
     def __init__(
         self,
         base_url: str,
-        api_key: str,
+        api_key: str | Callable[[], str],
         model: str,
         response_format: Literal["auto"] | Format = "auto",
         meter: Meter | None = None,
         headers: Callable[[], dict[str, str]] = dict,
     ) -> None:
-        """`headers`: sent along with each request, such as a trace's."""
+        """`api_key`: may be asked for anew at every request, so that a key is changed without a restart.
+
+        `headers`: sent along with each request, such as a trace's.
+        """
         self.model, self._meter, self._headers = model, meter, headers
         self._client = completion.client(base_url, api_key)
         self._forms = completion.FORMATS if response_format == "auto" else (response_format,)

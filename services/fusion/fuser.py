@@ -1,6 +1,7 @@
 """The fusion service's core: the rules decide, the hosted model explains and may raise the level by one step."""
 
 import time
+from collections.abc import Callable
 
 import structlog
 
@@ -28,14 +29,22 @@ def brief(request: FuseRequest, decision: Decision) -> Briefing:
 class Fuser:
     """Decides by the rules, always; explains by the hosted model where there is one and it behaves."""
 
-    def __init__(self, rules: fusing.Rules, explainer: Explainer | None) -> None:
-        self.rules, self.explainer = rules, explainer
+    def __init__(
+        self, rules: fusing.Rules, explainer: Explainer | None, key: Callable[[], str] = lambda: "given"
+    ) -> None:
+        """`key`: as it is at the moment; while it is empty the explainer is not asked, and that is no failure."""
+        self.rules, self.explainer, self._key = rules, explainer, key
+
+    @property
+    def asked(self) -> bool:
+        """Whether the hosted model explains what comes in now."""
+        return self.explainer is not None and bool(self._key())
 
     async def fuse(self, request: FuseRequest, deadline: Deadline) -> FuseResponse:
         """Raises fusion.questionnaire.InvalidAnswers."""
         with tracing.span("fuse"):
             decision = fusing.decide(request, self.rules)
-        if self.explainer is None:
+        if self.explainer is None or not self.asked:
             return fusing.respond(decision, None, FusionInfo(engine="rules"))
         try:
             told = await self._explained(self.explainer, brief(request, decision), deadline)

@@ -42,7 +42,7 @@ class Gate:
     def __init__(self, settings: Settings) -> None:
         """Ends the process with words when the file of keys cannot be used."""
         self._settings, self.required = settings, settings.auth == "required"
-        self._hash_key = settings.log_key.get_secret_value().encode() or secrets.token_bytes(32)
+        self._hash_key = settings.log_secret or secrets.token_bytes(32)
         self._limiter = RateLimiter(settings.rate_per_minute)
         self._tokens = self._keys = None
         if settings.oidc_issuer:
