@@ -56,6 +56,12 @@ class VlmService:
         digest = release.sha256 if release else None
         structlog.get_logger().info("engine chosen", engine=settings.vlm_engine, sha256=digest, threads=threads)
 
+    @bentoml.on_startup
+    async def warm_up(self) -> None:
+        """Ready is warm, for an engine in this process; one elsewhere may come later."""
+        if settings.vlm_engine == "embedded":
+            await self.core.warm_up()
+
     @bentoml.on_shutdown
     async def close(self) -> None:
         """Let go of threads and connections."""

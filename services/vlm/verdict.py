@@ -20,6 +20,8 @@ SAME_MODEL = 0.3
 """Judgement: how far, in log-odds, an engine's answer to nothing may be from the release's. Number formats move it by
 a few hundredths; a missing or another adapter by whole units."""
 
+WARM_UP_S = 30.0
+
 
 class Verdicts:
     """One engine, or none: then every answer is `unavailable`, and the service is ready all the same.
@@ -44,6 +46,16 @@ class Verdicts:
             told = self.release.manifest
             return ModelInfo(name=told.name, version=told.version, sha256=self._sha256)
         return None if self.engine is None else ModelInfo(name=self.engine.model, version="unreported")
+
+    async def warm_up(self) -> None:
+        """For an engine in this process, before the first caller asks: one question, about nothing."""
+        if self.engine is not None:
+            try:
+                await self._prove(self.engine, Deadline.after(WARM_UP_S))
+            except EngineFailure as failure:
+                metrics.note(failure.reason)
+            else:
+                metrics.note("ok")
 
     async def judge(self, data: bytes, deadline: Deadline) -> VerdictResponse:
         """Raises UnsupportedPicture, UnreadablePicture, Overloaded, and TimeoutError when decoding took too long."""
