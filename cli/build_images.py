@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 
 from cli import problems
-from cli.images import engine, targets
+from cli.images import engine, progress, targets
 from cli.images.making import BASE, prepared
 
 console = Console(highlight=False, soft_wrap=True)
@@ -31,9 +31,12 @@ def command(
         found = engine.find()
         for target in wanted:
             start = time.monotonic()
-            with prepared(target, None, base) as made:
-                found.build(made.folder, [made.local], made.arguments)
+            with progress.shown(console, f"building {target.image}:dev") as told, prepared(target, None, base) as made:
+                found.build(made.folder, [made.local], made.arguments, told)
                 console.print(
-                    f"{made.local}  {found.size(made.local) / 1e6:.0f} MB  content {made.tag}  "
+                    f"{made.local}  {found.size(made.local) / 1e6:.0f} MB unpacked, content {made.tag}, "
                     f"built by {found.name} in {time.monotonic() - start:.0f} s"
                 )
+        if {target.name for target in wanted} >= set(targets.SERVICES):
+            composed = {"docker": "docker compose", "podman": "podman-compose"}.get(found.name, "docker compose")
+            console.print(f"start them: {composed} up --detach; put one into a registry: melalog push NAME")

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 from cli import problems
-from cli.images import engine, overlay, sbom, signing, targets
+from cli.images import engine, overlay, progress, sbom, signing, targets
 from cli.images.errors import ImageError
 from cli.images.making import BASE, Prepared, prepared
 from cli.images.registry import Registry, checked
@@ -54,9 +54,11 @@ def _push(made: Prepared, found: engine.Engine, at: Registry, key: str) -> str:
     """Build, push, list, sign; the digest in the registry."""
     repository = at.repository(made.target.image)
     tagged = f"{repository}:{made.tag}"
-    found.build(made.folder, [tagged, made.local], made.arguments)
+    with progress.shown(console, f"building {tagged}") as told:
+        found.build(made.folder, [tagged, made.local], made.arguments, told)
     size = found.size(tagged)
-    pushed = found.push(tagged, plain_http=at.plain_http)
+    with progress.shown(console, f"pushing to {at.name}") as told:
+        pushed = found.push(tagged, plain_http=at.plain_http, told=told)
     reference = f"{repository}@{pushed}"
     console.print(f"pushed     {tagged}  ({size / 1e6:.0f} MB unpacked)\n           {reference}")
     contents = ROOT / SBOMS / f"{made.target.image}-{made.tag}.cdx.json"

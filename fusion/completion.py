@@ -64,9 +64,11 @@ def client(base_url: str, api_key: str | Callable[[], str]) -> openai.AsyncOpenA
     return openai.AsyncOpenAI(base_url=base_url, api_key=key, max_retries=0, timeout=timeout, http_client=http)
 
 
-async def complete(connected: openai.AsyncOpenAI, sent: dict[str, Any]) -> Completion:
+async def complete(
+    connected: openai.AsyncOpenAI, sent: dict[str, Any], headers: dict[str, str] | None = None
+) -> Completion:
     """Ask once. Raises openai.APIError, and NOT_A_COMPLETION for a body that is none."""
-    answer = await connected.chat.completions.create(**cast("Any", sent))
+    answer = await connected.chat.completions.create(**cast("Any", sent), extra_headers=headers)
     choice = answer.choices[0]
     text = choice.message.content
     if text is not None and not isinstance(text, str):

@@ -1,15 +1,18 @@
 """Whatever builds and pushes images on this machine: docker, podman or buildah."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from cli.images.errors import ImageError
+from cli.images.progress import Told
 
 NAMES = ("docker", "podman", "buildah")
 INSTALL = {
@@ -17,7 +20,7 @@ INSTALL = {
     "podman": "`apt-get install podman`, `dnf install podman`, `brew install podman`; it needs no daemon",
     "buildah": "`apt-get install buildah`, `dnf install buildah`; it needs no daemon",
 }
-LAST_LINES = 25
+LAST_LINES, KEPT_LINES = 25, 1000
 
 
 @dataclass(frozen=True)
@@ -39,18 +42,19 @@ class Engine:
         insecure = ["--tls-verify=false"] if plain_http else []
         return [self.name, "push", *insecure, "--digestfile", str(digest_file), reference]
 
-    def build(self, folder: Path, tags: Sequence[str], arguments: Mapping[str, str]) -> None:
+    def build(self, folder: Path, tags: Sequence[str], arguments: Mapping[str, str], told: Told) -> None:
         """Raises ImageError with the engine's last words."""
-        run(self.build_command(folder, tags, arguments), f"{self.name} could not build the image")
+        follow(self.build_command(folder, tags, arguments), f"{self.name} could not build the image", told)
 
-    def push(self, reference: str, *, plain_http: bool) -> str:
+    def push(self, reference: str, *, plain_http: bool, told: Told) -> str:
         """The digest under which the registry has it now. Raises ImageError."""
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "digest"
-            said = run(
+            said = follow(
                 self.push_command(reference, file, plain_http=plain_http),
                 f"{self.name} could not push {reference} (is the registry up? `{self.name} login` done? a registry "
                 "without TLS wants http:// before its name, and docker an entry in insecure-registries)",
+                told,
             )
             found = file.read_text().strip() if file.is_file() else _digest_in(said)
         if not found:
@@ -89,9 +93,28 @@ def run(command: Sequence[str], wrong: str, environment: Mapping[str, str] | Non
     """Standard output. Raises ImageError with what is wrong and the last lines of what the command said."""
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if done.returncode:
-        said = "\n".join((done.stdout + done.stderr).strip().splitlines()[-LAST_LINES:])
-        raise ImageError(f"{wrong}; what it said:\n{said}")
+        raise _failed(wrong, (done.stdout + done.stderr).splitlines())
     return done.stdout.strip()
+
+
+def follow(command: Sequence[str], wrong: str, told: Told) -> str:
+    """As `run` for what takes long: both its outputs, handed over line by line. Raises ImageError."""
+    said = deque[str](maxlen=KEPT_LINES)
+    # else docker redraws its screen
+    environment = {**os.environ, "BUILDKIT_PROGRESS": "plain"}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", env=environment
+    ) as process:
+        for line in process.stdout or ():
+            said.append(line.rstrip())
+            told(said[-1])
+    if process.returncode:
+        raise _failed(wrong, said)
+    return "\n".join(said).strip()
+
+
+def _failed(wrong: str, said: Iterable[str]) -> ImageError:
+    return ImageError("\n".join([f"{wrong}; what it said:", *[line for line in said if line.strip()][-LAST_LINES:]]))
 
 
 def _digest_in(said: str) -> str:

@@ -105,7 +105,8 @@ def _spliced(text: str, image: str, wanted: dict[str, str]) -> str:
     column = images.start_mark.column
     for node in images.value:
         if any(key.value == "name" and value.value == image for key, value in getattr(node, "value", [])):
-            return text[: node.start_mark.index] + _block(wanted, column)[column + 2 :] + text[_end(node) :]
+            at = node.start_mark  # its first key: as far from the dash as whoever wrote the file likes it
+            return text[: at.index] + _block(wanted, at.column - 2).lstrip(" -") + text[_end(node) :]
     end = _end(images)
     return f"{text[:end]}\n{_block(wanted, column)}{text[end:]}"
 

@@ -148,6 +148,18 @@ class Settings(BaseSettings):
         "auto", description="how that server is held to JSON; auto: the first of the three it does not refuse"
     )
 
+    llm_traceparent: bool = Field(
+        default=False, description="tell the hosted model's host which trace a request belongs to"
+    )
+    llm_price_prompt: float = Field(0.0, ge=0, description="of a million tokens sent, in your currency; 0: not known")
+    llm_price_completion: float = Field(0.0, ge=0, description="of a million tokens written, in the same currency")
+
+    otlp_endpoint: str = Field(
+        "",
+        pattern=r"^(https?://\S+)?$",
+        description="OTLP/HTTP collector for traces, such as http://otel-collector:4318; empty: none are made",
+    )
+
     registry: str = Field(
         "", description="where `melalog push` puts images: host[:port][/path]; http:// if without TLS"
     )

@@ -52,7 +52,7 @@ function Camera({ onShot, onClose }: { onShot: (uri: string) => void; onClose: (
       <Button main label={t.picture.camera.shoot} onPress={() => void shoot()} />
       <Row>
         <Button label={t.picture.camera.flip} onPress={() => setFacing(facing === "back" ? "front" : "back")} />
-        <Button label={t.picture.camera.torch} expanded={torch} onPress={() => setTorch(!torch)} />
+        <Button label={t.picture.camera.torch} pressed={torch} onPress={() => setTorch(!torch)} />
         <Button label={t.picture.camera.close} onPress={onClose} />
       </Row>
     </View>

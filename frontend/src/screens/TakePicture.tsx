@@ -1,12 +1,14 @@
 import { Redirect, router } from "expo-router";
-import { useEffect, useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import { Image, StyleSheet, View } from "react-native";
 
+import { BY } from "@/api/by";
+import { look, type Look } from "@/api/look";
 import { useFlow } from "@/flow/context";
 import { prepare } from "@/picture/prepare";
 import { Source } from "@/picture/Source";
 import { UNTOUCHED, type Edit, type Picture } from "@/picture/types";
-import { useWords } from "@/strings";
+import { plain, useWords } from "@/strings";
 import { useColours } from "@/theme";
 import { Button, Card, List, Notice, Row, Screen, Text } from "@/ui";
 
@@ -32,7 +34,7 @@ export function TakePicture() {
         </View>
         {uri && !failed ? <Adjust edit={edit} onChange={setEdit} /> : null}
         <Source onChosen={choose} again={uri !== ""} />
-        <Use picture={picture ?? (uri ? null : flow.picture)} />
+        <Use key={picture?.uri} picture={picture ?? (uri ? null : flow.picture)} />
       </Card>
     </Screen>
   );
@@ -93,11 +95,39 @@ function Adjust({ edit, onChange }: { edit: Edit; onChange: (edit: Edit) => void
 
 const within = (share: number) => Math.min(Math.max(share, 0.05), 0.95);
 
+/** The way on. The server looks at the picture first, so that who should take another one hears it before any question. */
 function Use({ picture }: { picture: Picture | null }) {
   const { t } = useWords();
-  const { act } = useFlow();
+  const { flow, act } = useFlow();
+  const [found, setFound] = useState<Look | "busy">();
+  const here = useRef(true);
+  useEffect(() => { here.current = true; return () => { here.current = false; }; }, []);
   if (!picture) return null;
-  return <Button main label={t.picture.use} onPress={() => { act({ is: "picture", picture }); router.push("/questions"); }} />;
+  const go = () => { act({ is: "picture", picture }); router.push("/questions"); };
+  const ask = async () => {
+    setFound("busy");
+    const seen = await look(picture, BY);
+    if (!here.current) return; // another picture was chosen meanwhile
+    if (seen && (seen.refused || seen.unfamiliar || seen.problems.length)) setFound(seen);
+    else go();
+  };
+  if (found === "busy") return <Button main busy off label={t.picture.looking} onPress={() => undefined} />;
+  if (!found) return <Button main label={t.picture.use} onPress={() => void (flow.picture === picture ? go() : ask())} />;
+  return <><Heard found={found} />{found.refused ? null : <Button label={t.picture.anyway} onPress={go} />}</>;
+}
+
+/** What the server's check says. */
+function Heard({ found: { problems, unfamiliar, refused } }: { found: Look }) {
+  const { t } = useWords();
+  const colours = useColours();
+  return (
+    <Notice tone={refused ? colours.error : colours.moderate}>
+      <Text kind="bold" role="alert">{refused ? t.failure.picture[0] : t.picture.warningsTitle}</Text>
+      {refused?.problem.detail ? <Text lang="en">{refused.problem.detail}</Text> : null}
+      <List items={[...problems.map((id) => plain(t.picture.found, id)), ...(unfamiliar ? [t.picture.unfamiliar] : [])]} />
+      {refused ? <Text>{t.failure.picture[1]}</Text> : null}
+    </Notice>
+  );
 }
 
 const box = StyleSheet.create({
