@@ -75,7 +75,7 @@ async def assess(local: Local, rows: Sequence[table.Row], modality: Modality) ->
 
     async def one(row: table.Row) -> Assessment:
         async with slots:
-            answer = await assessor.assess(Submission(row.path.read_bytes(), {}, modality), {}, heatmap=False)
+            answer = await assessor.assess(Submission(row.path.read_bytes(), {}, modality), heatmap=False)
         if answer.degraded:
             raise RuntimeError(f"{row.path.name}: {', '.join(answer.degraded)} did not answer")
         progress.advance(task)

@@ -73,7 +73,7 @@ def matches(matcher: tuple[str, str, str], labels: dict[str, str]) -> bool:
 
 @pytest.fixture(scope="module")
 def exported(observed: Observed) -> list[Sample]:
-    """What the running services have at /metrics after an assessment and a refusal; `job` as the ServiceMonitor says."""
+    """What the services have at /metrics after an assessment and two refusals; `job` as the ServiceMonitor says."""
     url = f"{observed.system.url}/v1/assessments"
     for picture in (encode(lesion()), b"no picture", encode(lesion())[:1500]):
         httpx2.post(url, files={"image": ("x.jpg", picture)}, timeout=20, trust_env=False)
@@ -107,6 +107,51 @@ def test_all_that_is_asked_for_is_exported(where: str, expression: str, exported
     for listed in re.findall(r"\b(?:by|on|group_left) ?\(([^)]+)\)", expression):
         if ours:
             assert {one.strip() for one in listed.split(",")} - {""} <= known | ADDED, expression
+
+
+def test_one_assessment_is_counted_once_by_everyone(observed: Observed) -> None:
+    def total(name: str, **labels: str) -> float:
+        return sum(
+            sample.value
+            for service in SERVICES
+            for family in text_string_to_metric_families(
+                httpx2.get(f"http://127.0.0.1:{observed.system.ports[service]}/metrics", trust_env=False).text
+            )
+            for sample in family.samples
+            if sample.name == name and labels.items() <= sample.labels.items()
+        )
+
+    def all_of_them() -> dict[str, float]:
+        counted = {
+            "assessments": total("melalog_assessments_total", risk_engine="llm", stacked="yes"),
+            "degraded": total("melalog_assessments_degraded_total"),
+            "calls": total("melalog_dependency_duration_seconds_count", outcome="ok"),
+            "steps": total("melalog_assessment_step_duration_seconds_count"),
+            "queued": total("melalog_queue_wait_seconds_count"),
+            "batched": total("melalog_batch_size_sum"),
+            "inferred": total("melalog_inference_duration_seconds_count"),
+            "decoded": total("melalog_decode_duration_seconds_count", queue="ordinary"),
+            "waited": total("melalog_decode_wait_seconds_count", queue="ordinary"),
+            "classified": total("melalog_pictures_classified_total"),
+            "judged": total("melalog_vlm_engine_answers_total", outcome="ok"),
+            "explained": total("melalog_llm_explanations_total", level_proposed="low"),
+            "llm": total("melalog_llm_duration_seconds_count"),
+        }
+        refused = total("melalog_pictures_rejected_total", reason="unsupported")
+        return counted | {"refused": refused}
+
+    before = all_of_them()
+    for picture, status in ((encode(lesion()), 200), (b"no picture", 415)):
+        data = {"modality": "dermoscopy"}
+        answer = httpx2.post(
+            f"{observed.system.url}/v1/assessments", files={"image": ("x.jpg", picture)}, data=data, trust_env=False
+        )
+        assert answer.status_code == status
+    after = all_of_them()
+    assert {name: after[name] - before[name] for name in before} == {
+        "assessments": 1, "degraded": 0, "calls": 3, "steps": 4, "queued": 1, "batched": 1, "inferred": 1, "decoded": 2,
+        "waited": 2, "classified": 1, "judged": 1, "explained": 1, "llm": 1, "refused": 1,
+    }  # fmt: skip
 
 
 def test_labels_hold_nothing_of_a_request(exported: list[Sample]) -> None:
