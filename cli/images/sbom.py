@@ -47,12 +47,12 @@ def of_lock(target: Target, context: Path, reference: str) -> dict[str, object]:
         "serialNumber": f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, reference)}",
         "version": 1,
         "metadata": {"component": {"type": "container", "name": target.image, "version": digest, "bom-ref": reference}},
-        "components": [*_packages((context / "requirements.txt").read_text()), *_models(context)],
+        "components": [*packages((context / "requirements.txt").read_text()), *_models(context)],
     }
 
 
-def _packages(lock: str) -> list[dict[str, object]]:
-    """Lines as `uv pip compile --universal --generate-hashes` writes them."""
+def packages(lock: str) -> list[dict[str, object]]:
+    """Of a lock as `uv pip compile --universal --generate-hashes` writes them."""
     environment = {key: str(value) for key, value in default_environment().items()} | LINUX
     found: list[dict[str, object]] = []
     for line in re.sub(r"\\\n\s*", "", re.sub(r"(?m)^\s*#.*$", "", lock)).splitlines():

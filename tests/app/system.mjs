@@ -72,17 +72,17 @@ export async function freePort() {
   return port;
 }
 
-/** `sent`: bodies of assessments as the server gets them; `answers`: what it answered; `gone`: how many were left before the end.
+/** `sent`, `sentHeaders`: assessments as the server gets them; `answers`: what it answered; `gone`: how many were left before the end.
  *  `instead` may answer in the server's place, for what no server can be brought to. */
 async function relayed() {
-  const state = { port: 0, sent: [], answers: [], gone: 0, instead: null, headers: {} };
+  const state = { port: 0, sent: [], sentHeaders: [], answers: [], gone: 0, instead: null, headers: {} };
   const agent = new Agent({ keepAlive: false });
   const server = createServer(async (request, response) => {
     const assessment = request.method === "POST" && request.url.startsWith("/v1/assessments");
     const chunks = [];
     for await (const chunk of request) chunks.push(chunk);
     const body = Buffer.concat(chunks);
-    if (assessment) state.sent.push(body);
+    if (assessment) { state.sent.push(body); state.sentHeaders.push(request.headers); }
     if (assessment && state.instead) return state.instead(response);
     const onward = ask({ port: state.port, host: "127.0.0.1", path: request.url, method: request.method, headers: { ...request.headers, ...state.headers }, agent }, (answer) => {
       response.writeHead(answer.statusCode, answer.headers);

@@ -103,7 +103,7 @@ const text = StyleSheet.create({
   body: { fontSize: size(16), lineHeight: size(25), fontFamily: Platform.select({ web: 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif' }) },
   soft: {}, small: { fontSize: size(14), lineHeight: size(21) }, bold: { fontWeight: "600" },
   title: { fontSize: size(29), lineHeight: size(36), fontWeight: "700", letterSpacing: -0.4, ...(Platform.OS === "web" ? { outlineStyle: "none" as never } : {}) },
-  figure: { fontSize: size(29), lineHeight: size(36), fontWeight: "700" }, heading: { fontSize: size(21), lineHeight: size(28), fontWeight: "700" }, sub: { fontSize: size(17), lineHeight: size(24), fontWeight: "600" },
+  figure: { fontSize: size(29), lineHeight: size(36), fontWeight: "700" }, heading: { fontSize: size(21), lineHeight: size(28), fontWeight: "700" }, sub: { marginTop: 4, fontSize: size(17), lineHeight: size(24), fontWeight: "600" },
   centre: { textAlign: "center" }, name: { fontSize: size(18) }, chosen: { textDecorationLine: "underline" },
 });
 
