@@ -9,6 +9,7 @@ import base64
 import json
 import statistics
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -46,7 +47,7 @@ def compare(
 ) -> list[str]:
     """Rounds of each in turn, every other one the other way round, so that a drifting machine drifts for both."""
     ready, raw = sent
-    runs = {
+    runs: dict[str, Callable[[], load.Load]] = {
         "bare": lambda: load.run(engine, "/v1/chat/completions", ready, "application/json", n, concurrency),
         "service": lambda: load.run(service, "/v1/verdict", raw, "image/jpeg", n, concurrency),
     }

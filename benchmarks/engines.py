@@ -20,6 +20,7 @@ from rich.progress import track
 from export.variants import ratio
 from models.classifier import evaluate, metrics
 from models.classifier.artifact import MODEL_FILE, RELEASED, Artifact
+from models.classifier.table import Row
 from services.classifier.engine.onnx_runtime import OnnxEngine
 from services.classifier.engine.open_vino import OpenVinoEngine, has_bf16
 from services.classifier.engine.port import Engine
@@ -80,9 +81,7 @@ def speed_lines(running: Mapping[str, Engine], cache: NDArray[np.uint8], rounds:
     return lines
 
 
-def accuracy_lines(
-    running: Mapping[str, Engine], cache: NDArray[np.uint8], rows: list[evaluate.table.Row]
-) -> list[str]:
+def accuracy_lines(running: Mapping[str, Engine], cache: NDArray[np.uint8], rows: list[Row]) -> list[str]:
     """Melanoma AUC, its paired change against the reference, and the largest change of a probability."""
     lines = ["| engine | melanoma AUC | change (95 % interval) | largest change of p |", "|---|---|---|---|"]
     told = {name: in_batches(engine, cache, max(BATCHES)) for name, engine in running.items()}

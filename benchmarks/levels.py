@@ -33,7 +33,6 @@ from services.contracts import (
     Modality,
     VerdictResponse,
 )
-from services.orchestrator.nodes import Trace
 from services.orchestrator.pipeline import Assessor
 from services.orchestrator.submission import Submission
 from services.vlm import choice as vlm_choice
@@ -57,11 +56,11 @@ class Local:
         self.classifier = Classifier(artifact, classifier_choice.make(settings, artifact, threads), threads)
         self.verdicts = Verdicts(vlm_choice.engine(settings, released, threads), threads, released)
 
-    async def classify(self, image: bytes, deadline: Deadline, _: Trace, *, heatmap: bool) -> ClassifyResponse:
+    async def classify(self, image: bytes, deadline: Deadline, *, heatmap: bool) -> ClassifyResponse:
         """As the classifier service."""
         return await self.classifier.classify(image, deadline, with_heatmap=heatmap)
 
-    async def judge(self, image: bytes, deadline: Deadline, _: Trace) -> VerdictResponse:
+    async def judge(self, image: bytes, deadline: Deadline) -> VerdictResponse:
         """As the vlm service."""
         return await self.verdicts.judge(image, deadline)
 
@@ -76,7 +75,7 @@ async def assess(local: Local, rows: Sequence[table.Row], modality: Modality) ->
 
     async def one(row: table.Row) -> Assessment:
         async with slots:
-            answer = await assessor.assess(Submission(row.path.read_bytes(), {}, modality), {}, heatmap=False)
+            answer = await assessor.assess(Submission(row.path.read_bytes(), {}, modality), heatmap=False)
         if answer.degraded:
             raise RuntimeError(f"{row.path.name}: {', '.join(answer.degraded)} did not answer")
         progress.advance(task)

@@ -20,9 +20,12 @@ from models.classifier.artifact import MODEL_FILE, RELEASED, Artifact
 from models.classifier.preprocess import prepare
 from services.classifier import quality
 from services.classifier.classifier import MAX_BATCH, OVERSAMPLING
+from services.classifier.engine import choice
 from services.classifier.engine.onnx_runtime import OnnxEngine
+from services.classifier.engine.port import Engine
 from services.common import fusing, images
 from services.common.cores import usable_cores
+from services.common.settings import load as load_settings
 from services.contracts import FuseRequest, FusionInfo
 from tests.chaos.test_dependencies import CLASSIFIED, JUDGED
 from tests.conftest import Running, running
@@ -47,8 +50,8 @@ def big_pictures(n: int) -> list[bytes]:
     return [encode(lesion(4000, 3000, seed), quality=88) for seed in range(n)]
 
 
-def bare(engine: OnnxEngine, artifact: Artifact, data: list[bytes], batch: int) -> float:
-    """Pictures a second of ONNX Runtime with the service's own decoding, no HTTP: the reference."""
+def bare(engine: Engine, artifact: Artifact, data: list[bytes], batch: int) -> float:
+    """Pictures a second of an engine with the service's own decoding, no HTTP: the reference."""
     wanted = artifact.manifest.input
 
     def ready(one: bytes) -> np.ndarray:
@@ -64,25 +67,32 @@ def bare(engine: OnnxEngine, artifact: Artifact, data: list[bytes], batch: int) 
 
 
 def throughput(system: Running, name: str, data: list[bytes], rounds: int) -> list[str]:
-    """Service against bare, in turn, so that a drifting machine drifts for both."""
-    artifact = Artifact.load(RELEASED)
-    engine = OnnxEngine(RELEASED / MODEL_FILE, usable_cores())
+    """Service against bare engines, in turn, so that a drifting machine drifts for all."""
+    artifact, cores = Artifact.load(RELEASED), usable_cores()
+    engines: list[Engine] = [choice.make(load_settings(), artifact, cores)]
+    if not isinstance(engines[0], OnnxEngine):
+        engines.append(OnnxEngine(RELEASED / MODEL_FILE, cores))
     port = system.ports["classifier"]
     load.run(port, "/v1/classify", data, "image/jpeg", len(data) // 2, 16)
-    served, references, ratios = [], [], []
+    served: list[float] = []
+    references: dict[str, list[float]] = {engine.name: [] for engine in engines}
     for _ in track(range(rounds), description=f"classifier, {name}"):
-        best = max(bare(engine, artifact, data, batch) for batch in (1, MAX_BATCH))
-        rate = load.run(port, "/v1/classify", data, "image/jpeg", len(data), 16).rate
-        served.append(rate)
-        references.append(best)
-        ratios.append(rate / best)
-    ratio = f"**{statistics.median(ratios):.2f}** ({min(ratios):.2f} to {max(ratios):.2f})"
-    reference = f"bare ONNX Runtime, same decoding, better of batch 1 and {MAX_BATCH}"
-    return [
-        f"| classifier service, pictures/s, {name} | {statistics.median(served):.0f} |",
-        f"| {reference}, pictures/s | {statistics.median(references):.0f} |",
-        f"| **service / bare**, median of {rounds} rounds (min to max) | {ratio} |",
-    ]
+        for engine in engines:
+            references[engine.name].append(max(bare(engine, artifact, data, batch) for batch in (1, MAX_BATCH)))
+        served.append(load.run(port, "/v1/classify", data, "image/jpeg", len(data), 16).rate)
+    lines = [f"| classifier service, pictures/s, {name} | {statistics.median(served):.0f} |"]
+    for reference, rates in references.items():
+        ratios = [rate / best for rate, best in zip(served, rates, strict=True)]
+        what, value = (
+            f"bare {reference}",
+            f"**{statistics.median(ratios):.2f}** ({min(ratios):.2f} to {max(ratios):.2f})",
+        )
+        batch = f"better of batch 1 and {MAX_BATCH}"
+        lines += [
+            f"| {what}, same decoding, {batch}, pictures/s | {statistics.median(rates):.0f} |",
+            f"| **service / {what}**, median of {rounds} rounds (min to max) | {value} |",
+        ]
+    return lines
 
 
 def latency(system: Running, name: str, data: list[bytes], n: int) -> list[str]:
@@ -135,7 +145,7 @@ def overhead(n: int) -> list[str]:
 
 def _fused_answer() -> dict[str, object]:
     """What fusion would say, so that the orchestrator has no rules of its own to run."""
-    decision = fusing.decide(FuseRequest(), 0.025)
+    decision = fusing.decide(FuseRequest(), fusing.Rules(prior=0.025))
     answer: dict[str, object] = json.loads(fusing.respond(decision, None, FusionInfo(engine="rules")).model_dump_json())
     return answer
 
@@ -165,7 +175,9 @@ def main() -> None:
         lines += throughput(system, "12-megapixel JPEG", big, ROUNDS)
         lines += memory(system)
     lines += overhead(n)
-    print(f"\n{usable_cores()} cores, {OnnxEngine(RELEASED / MODEL_FILE, 1).name}, Pillow {PIL.__version__}\n")
+    print(
+        f"\n{usable_cores()} cores, classifier {Artifact.load(RELEASED).manifest.version}, Pillow {PIL.__version__}\n"
+    )
     print("\n".join(lines))
 
 

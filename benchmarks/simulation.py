@@ -67,7 +67,7 @@ def decide(
 
 
 def _levels(found: Sequence[Decision]) -> dict[str, Any]:
-    shares = {level: sum(one.level == level for one in found) / len(found) for level in LEVELS}
+    shares: dict[str, Any] = {level: sum(one.level == level for one in found) / len(found) for level in LEVELS}
     raised = sum(bool(one.raised_by) for one in found) / len(found)
     return {**shares, "raised_by_a_floor": raised}
 

@@ -106,7 +106,7 @@ def _levels(found: dict[str, Any]) -> Plot:
 
 
 def _risks(found: dict[str, Any]) -> Plot:
-    edges = np.logspace(-4, 0, 41)
+    edges: list[float] = np.logspace(-4, 0, 41).tolist()
     shown = {
         "dermoscopy, benign": drawing.FIRST,
         "dermoscopy, an average picture": drawing.THIRD,

@@ -2,7 +2,7 @@
 
 import math
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from time import time
@@ -49,22 +49,26 @@ def body(model: str, chat: list[dict[str, str]], schema: dict[str, Any], form: F
     return sent
 
 
-def client(base_url: str, api_key: str) -> openai.AsyncOpenAI:
-    """One call is one request to the host that was named.
+def client(base_url: str, api_key: str | Callable[[], str]) -> openai.AsyncOpenAI:
+    """One call is one request to the host that was named, with the key as it is by then.
 
     The SDK would follow redirects, and retry beyond our deadline. A key read from a file often ends in a newline, which
     no header may. The deadline is the caller's; only connecting has its own, shorter one.
     """
+
+    async def key() -> str:
+        return (api_key if isinstance(api_key, str) else api_key()).strip()
+
     http = openai.DefaultAsyncHttpxClient(follow_redirects=False, event_hooks={"response": [_cap]})
     timeout = httpx2.Timeout(None, connect=CONNECT_S)
-    return openai.AsyncOpenAI(
-        base_url=base_url, api_key=api_key.strip(), max_retries=0, timeout=timeout, http_client=http
-    )
+    return openai.AsyncOpenAI(base_url=base_url, api_key=key, max_retries=0, timeout=timeout, http_client=http)
 
 
-async def complete(connected: openai.AsyncOpenAI, sent: dict[str, Any]) -> Completion:
+async def complete(
+    connected: openai.AsyncOpenAI, sent: dict[str, Any], headers: dict[str, str] | None = None
+) -> Completion:
     """Ask once. Raises openai.APIError, and NOT_A_COMPLETION for a body that is none."""
-    answer = await connected.chat.completions.create(**cast("Any", sent))
+    answer = await connected.chat.completions.create(**cast("Any", sent), extra_headers=headers)
     choice = answer.choices[0]
     text = choice.message.content
     if text is not None and not isinstance(text, str):

@@ -1,6 +1,7 @@
 """The hosted model's port and its adapter to any OpenAI-compatible server."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, Literal, Protocol
 
 import openai
@@ -65,12 +66,17 @@ class OpenAIExplainer:
     def __init__(
         self,
         base_url: str,
-        api_key: str,
+        api_key: str | Callable[[], str],
         model: str,
         response_format: Literal["auto"] | Format = "auto",
         meter: Meter | None = None,
+        headers: Callable[[], dict[str, str]] = dict,
     ) -> None:
-        self.model, self._meter = model, meter
+        """`api_key`: may be asked for anew at every request, so that a key is changed without a restart.
+
+        `headers`: sent along with each request, such as a trace's.
+        """
+        self.model, self._meter, self._headers = model, meter, headers
         self._client = completion.client(base_url, api_key)
         self._forms = completion.FORMATS if response_format == "auto" else (response_format,)
 
@@ -115,8 +121,9 @@ class OpenAIExplainer:
         forms, retried = self._forms, False
         while True:
             budget.requests += 1
+            sent = completion.body(self.model, chat, schema, forms[0])
             try:
-                answer = await completion.complete(self._client, completion.body(self.model, chat, schema, forms[0]))
+                answer = await completion.complete(self._client, sent, self._headers())
             except (openai.BadRequestError, openai.UnprocessableEntityError):
                 if len(forms) == 1 or not budget.allows():
                     raise

@@ -1,5 +1,6 @@
 """The four services as real processes, started once for all tests that speak to them over HTTP."""
 
+import json
 import os
 import socket
 import time
@@ -14,6 +15,11 @@ import pytest
 
 from cli import processes
 from services.common.settings import Settings
+from tests.fakes import openai_server
+from tests.fakes.collector import Collector
+from tests.fakes.openai_server import OpenAIServer
+
+EXPLAINED = "The picture weighed most in this result, and your answers added a little to it."
 
 
 @dataclass
@@ -106,3 +112,28 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     names = ("classifier", "vlm", "fusion", "orchestrator")
     with running(names, tmp_path_factory.mktemp("system"), {}) as started:
         yield started
+
+
+@dataclass
+class Observed:
+    """The four services, the hosted model they ask, and the collector of their traces."""
+
+    system: Running
+    hosted: OpenAIServer
+    collector: Collector
+
+
+@pytest.fixture(scope="session")
+def observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observed]:
+    """As `system`, with everything on that is measured and told outside."""
+    said = {"level": "low", "key_reasons": [], "questions_for_doctor": [], "explanation": EXPLAINED}
+    collector = Collector()
+    with OpenAIServer(openai_server.text(json.dumps(said))) as hosted:
+        environment = {
+            "MELALOG_OTLP_ENDPOINT": collector.url, "OTEL_BSP_SCHEDULE_DELAY": "100",
+            "MELALOG_LLM_BASE_URL": hosted.base_url, "MELALOG_LLM_API_KEY": "a-key",
+        }  # fmt: skip
+        names = ("classifier", "vlm", "fusion", "orchestrator")
+        with running(names, tmp_path_factory.mktemp("observed"), environment) as started:
+            yield Observed(started, hosted, collector)
+    collector.close()

@@ -11,7 +11,7 @@ const answer = { risk: { level: "moderate" } };
 function transport(reply: () => Response | Promise<Response>, offline = false) {
   const sent: { url: string; init: RequestInit }[] = [];
   const by: Transport = {
-    url: "http://api", isOffline: () => offline, imagePart: ({ bytes }) => new Blob([bytes as BlobPart], { type: "image/jpeg" }),
+    url: "http://api", isOffline: () => offline, bearer: async () => null, imagePart: ({ bytes }) => new Blob([bytes as BlobPart], { type: "image/jpeg" }),
     send: async (url, init) => { sent.push({ url: String(url), init: init! }); return reply(); },
   };
   return { by, sent };
@@ -55,7 +55,7 @@ describe("an assessment", () => {
   });
 });
 
-test.each([[401, "signedOut"], [403, "signedOut"], [413, "picture"], [415, "picture"], [422, "picture"], [429, "busy"], [503, "busy"], [404, "other"], [500, "other"]])(
+test.each([[401, "signedOut"], [403, "forbidden"], [413, "picture"], [415, "picture"], [422, "picture"], [429, "busy"], [503, "busy"], [404, "other"], [500, "other"]])(
   "status %i is %s", (status, kind) => expect(failureOf(status, {}, null).kind).toBe(kind));
 
 test("a wrong answer is not the picture's fault", () => {

@@ -3,8 +3,9 @@ import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 
 import type { Assessment } from "@/client";
-import { added, days, type Photo } from "@/diary/types";
+import { added, days, trend, type Photo } from "@/diary/types";
 import { start, step, wholeNumber } from "@/flow/state";
+import { isHeic } from "@/picture/heic";
 import { coloured } from "@/result/heat";
 import { report } from "@/result/report";
 import { bars, told } from "@/result/told";
@@ -63,4 +64,14 @@ test("the diary puts a photograph to its spot, or begins a new one", () => {
   const two = added(one, photo("b", "2026-03-02T12:00:00Z"), { id: "a" });
   expect(two).toHaveLength(1);
   expect(days(two[0]!)).toBe(60);
+  expect(trend(one[0]!)).toBe(null);
+  expect(trend(two[0]!)).toBe("same");
+  expect(trend({ ...two[0]!, photos: [...two[0]!.photos, { ...photo("c", "2026-04-01T12:00:00Z"), level: "high" }] })).toBe("rose");
+});
+
+test("a file is HEIC by its first bytes", () => {
+  const heic = new Uint8Array(readFileSync("../tests/app/spot.heic").subarray(0, 12));
+  expect(isHeic(heic)).toBe(true);
+  expect(isHeic(new Uint8Array(readFileSync("../tests/app/spot-with-place.jpg").subarray(0, 12)))).toBe(false);
+  expect(isHeic(new Uint8Array())).toBe(false);
 });

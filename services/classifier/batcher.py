@@ -1,6 +1,7 @@
 """A bounded queue in front of the network: what waits when it is free goes in together."""
 
 import asyncio
+import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -8,7 +9,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from services.classifier import metrics
 from services.classifier.engine.port import Engine, Scores
+from services.common import tracing
 from services.common.deadline import Deadline
 from services.common.errors import EngineDown, Overloaded
 
@@ -17,6 +20,10 @@ from services.common.errors import EngineDown, Overloaded
 class _Waiting:
     prepared: NDArray[np.uint8]
     deadline: Deadline
+    asked: float = field(default_factory=time.perf_counter)
+    began: float = 0.0
+    ended: float = 0.0
+    batch: int = 0
     answer: "asyncio.Future[Scores]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     def wanted(self) -> bool:
@@ -45,13 +52,17 @@ class Batcher:
         if self._runner is None or self._runner.done():
             self._runner = asyncio.create_task(self._drain())
         async with asyncio.timeout(deadline.left()):
-            return await entry.answer
+            answer = await entry.answer
+        tracing.record("queue wait", entry.asked, entry.began)
+        tracing.record("inference", entry.began, entry.ended, batch=entry.batch, engine=self._engine.name)
+        return answer
 
     async def _drain(self) -> None:
         while self._waiting:
             batch: list[_Waiting] = []
             while self._waiting and len(batch) < self._max_batch:
                 entry = self._waiting.popleft()
+                metrics.waited(time.perf_counter() - entry.asked)
                 if entry.wanted():
                     batch.append(entry)
             if batch:
@@ -59,12 +70,14 @@ class Batcher:
 
     async def _run(self, batch: list[_Waiting]) -> None:
         """Run a batch; if it fails, each alone, so that one bad picture fails alone; not when the engine is down."""
-        loop = asyncio.get_running_loop()
+        loop, began = asyncio.get_running_loop(), time.perf_counter()
         try:
             stacked = np.stack([entry.prepared for entry in batch])
             scores = await loop.run_in_executor(self._thread, self._engine.run, stacked)
             found = list(zip(batch, scores, strict=True))
         except Exception as error:  # noqa: BLE001  whatever the runtime raises must reach those who wait, or they hang
+            if isinstance(error, EngineDown):
+                metrics.engine(up=False)
             if len(batch) == 1 or isinstance(error, EngineDown):
                 for entry in batch:
                     if not entry.answer.done():
@@ -74,7 +87,11 @@ class Batcher:
                 if entry.wanted():
                     await self._run([entry])
             return
+        ended = time.perf_counter()
+        metrics.ran(len(batch), ended - began)
+        metrics.engine(up=True)
         for entry, score in found:
+            entry.began, entry.ended, entry.batch = began, ended, len(batch)
             if not entry.answer.done():
                 entry.answer.set_result(score)
 

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from models.classifier.artifact import MODEL_FILE, Artifact
 from models.classifier.preprocess import prepare
-from services.classifier import heatmap, quality
+from services.classifier import heatmap, metrics, quality
 from services.classifier.batcher import Batcher
 from services.classifier.engine.port import Engine, Scores
 from services.common import images
@@ -37,8 +37,10 @@ class Classifier:
         try:
             for n in range(1, MAX_BATCH + 1):
                 self.engine.run(np.zeros((n, size, size, 3), np.uint8))
+            metrics.engine(up=True)
         except EngineDown as error:  # a server of its own: it may come later, and requests say so until then
             structlog.get_logger().warning("engine down", engine=self.engine.name, reason=error.reason)
+            metrics.engine(up=False)
         self._warm = True
 
     @property
@@ -50,7 +52,9 @@ class Classifier:
         """Raises UnsupportedPicture, UnreadablePicture, Overloaded, and TimeoutError past the deadline."""
         prepared, picture = await self._decoders.run(self._prepare, data, deadline)
         scores = await self._batcher.score(prepared, deadline)
-        return self._answer(scores, picture, with_heatmap=with_heatmap)
+        found = self._answer(scores, picture, with_heatmap=with_heatmap)
+        metrics.classified(found)
+        return found
 
     def _prepare(self, data: bytes) -> tuple[NDArray[np.uint8], PictureFinding]:
         wanted = self.manifest.input

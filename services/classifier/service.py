@@ -5,15 +5,16 @@ import structlog
 from starlette.requests import Request
 
 from models.classifier.artifact import RELEASED, STORE_NAME, Artifact, ArtifactError
+from services.classifier import metrics
 from services.classifier.classifier import Classifier
 from services.classifier.engine import choice
 from services.classifier.engine.port import ProviderError
 from services.common import app as common
-from services.common import body, problems, telemetry
+from services.common import body, problems, serving, telemetry
+from services.common import metrics as common_metrics
 from services.common.cores import usable_cores
 from services.common.deadline import Deadline
 from services.common.location import artifact_folder
-from services.common.serving import options
 from services.common.settings import load
 from services.contracts import ClassifyResponse
 
@@ -45,17 +46,20 @@ async def model() -> dict[str, object]:
     return {**core.model.model_dump(), "metrics": {k: v.model_dump() for k, v in core.variant.metrics.items()}}
 
 
-@bentoml.service(**options("classifier"))
+@bentoml.service(**serving.options("classifier"))
 @bentoml.asgi_app(common.Edge(app, settings.max_body_bytes))
 class ClassifierService:
     """Loads the artifact, refuses a tampered one, and is ready once it is warm."""
 
     def __init__(self) -> None:
+        serving.begin("classifier", settings)
         self.core = app.state.classifier = Classifier(
             artifact, engine, decoders=threads, file=choice.file(settings, artifact)
         )
         self.core.warm_up()
         info = self.core.model
+        metrics.begin()
+        common_metrics.note_model(info.name, info.version, info.sha256)
         structlog.get_logger().info(
             "model loaded",
             model=info.name,
@@ -70,6 +74,7 @@ class ClassifierService:
         return self.core.ready
 
     @bentoml.on_shutdown
-    def close(self) -> None:
+    async def close(self) -> None:
         """Let go of the threads."""
         self.core.close()
+        await serving.end()

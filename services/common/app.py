@@ -10,9 +10,9 @@ import structlog
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.common import errors, metrics, problems, telemetry
+from services.common import errors, metrics, problems, telemetry, tracing
 
-REQUEST_ID = "X-Request-ID"
+REQUEST_ID, METRICS = "X-Request-ID", "/metrics"
 
 
 LINGER_S, LINGER_BYTES = 5.0, 60_000_000
@@ -28,6 +28,7 @@ class Edge:
 
     def __init__(self, app: ASGIApp, max_body_bytes: int) -> None:
         self.app, self.max_body_bytes = app, max_body_bytes
+        metrics.expect(app)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -36,9 +37,16 @@ class Edge:
             await send({"type": "websocket.close"})  # unanswered, an upgrade would hang and hold up the shutdown
         if scope["type"] != "http":
             return
-        started = time.perf_counter()
         headers = {key.decode("latin-1").lower(): value.decode("latin-1") for key, value in scope["headers"]}
         chosen = telemetry.adopt_request_id(headers.get(REQUEST_ID.lower()))
+        tracing.adopt(headers.get("traceparent"))
+        with tracing.span("request", "server", wanted=scope["path"] != METRICS) as noted:
+            await self._serve(scope, receive, send, headers, chosen, noted)
+
+    async def _serve(
+        self, scope: Scope, receive: Receive, send: Send, headers: dict[str, str], chosen: str, noted: tracing.Noted
+    ) -> None:
+        started = time.perf_counter()
         body = _CappedBody(receive, headers.get("content-length", ""), self.max_body_bytes)
         status = 500
 
@@ -64,7 +72,9 @@ class Edge:
                 structlog.get_logger().error("answer broken off", error=type(error).__name__, where=where)
         route = getattr(scope.get("route"), "path", "") or "unmatched"
         seconds = time.perf_counter() - started
-        metrics.note_request(route, scope["method"], status, seconds)
+        method = scope["method"] if scope["method"] in metrics.METHODS else "other"
+        noted.name, noted.attributes = f"{method} {route}", {"method": method, "route": route, "status": status}
+        metrics.note_request(route, method, status, seconds)
         structlog.get_logger().info(
             "answered", method=scope["method"], route=route, status=status, duration_ms=round(seconds * 1000, 1)
         )
@@ -111,5 +121,5 @@ def create(title: str, description: str, factory: Callable[..., FastAPI] = FastA
         generate_unique_id_function=lambda route: route.name,  # what generated clients call their functions
         **options,
     )
-    app.add_api_route("/metrics", metrics.show, include_in_schema=False)
+    app.add_api_route(METRICS, metrics.show, include_in_schema=False)
     return app

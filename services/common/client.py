@@ -10,6 +10,7 @@ import httpx2
 import structlog
 from pydantic import BaseModel, ValidationError
 
+from services.common import metrics, tracing
 from services.common.deadline import Deadline
 from services.common.errors import FieldError, UnreadablePicture, UnsupportedPicture
 from services.common.telemetry import request_id
@@ -33,9 +34,22 @@ class DependencyFailure(Exception):  # noqa: N818
         super().__init__(status)
         self.status: Status = status
 
+    @property
+    def outcome(self) -> str:
+        """For metrics and traces."""
+        return self.status
+
 
 class Busy(DependencyFailure):
     """The service shed this request, or ran out of the time it was given: no sign that it is ill."""
+
+    outcome = "busy"
+
+
+class LeftAlone(DependencyFailure):
+    """Not asked: the breaker is open."""
+
+    outcome = "left_alone"
 
 
 class Breaker:
@@ -82,14 +96,36 @@ class ServiceClient:
         limits = httpx2.Limits(max_connections=max_in_flight, keepalive_expiry=KEEP_ALIVE_S)
         self._http = httpx2.AsyncClient(base_url=base_url, limits=limits, trust_env=False)
 
-    async def post(self, path: str, content: bytes, kind: type[M], deadline: Deadline, trace: dict[str, str]) -> M:
+    async def post(
+        self, path: str, content: bytes, kind: type[M], deadline: Deadline, more: dict[str, str] | None = None
+    ) -> M:
         """Send bytes, read a message.
 
         Raises DependencyFailure, or UnsupportedPicture and UnreadablePicture when the service refused the picture.
         """
+        with tracing.span(f"POST {path.partition('?')[0]}", "client", dependency=self.name) as noted:
+            started = time.perf_counter()
+            try:
+                answer = await self._ask(path, content, kind, deadline, more)
+            except DependencyFailure as failure:
+                noted.attributes["outcome"] = failure.outcome
+                raise
+            else:
+                noted.attributes["outcome"] = "refused" if isinstance(answer, Exception) else "ok"
+            finally:
+                outcome = str(noted.attributes.get("outcome", "given_up"))
+                metrics.note_dependency(self.name, outcome, time.perf_counter() - started)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def _ask(
+        self, path: str, content: bytes, kind: type[M], deadline: Deadline, more: dict[str, str] | None
+    ) -> M | Exception:
+        """The answer, or the refusal of a picture."""
         if self.breaker.open:
-            raise DependencyFailure("unavailable")
-        headers = {"X-Request-ID": request_id(), **deadline.header(), **trace}
+            raise LeftAlone("unavailable")
+        headers = {"X-Request-ID": request_id(), **deadline.header(), **tracing.header(), **(more or {})}
         started = time.monotonic()
         try:
             async with asyncio.timeout(deadline.left()):
@@ -108,8 +144,6 @@ class ServiceClient:
             )
             raise failure from error
         self.breaker.note(success=True)
-        if isinstance(answer, Exception):
-            raise answer
         return answer
 
     async def _send(self, path: str, content: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
@@ -149,7 +183,7 @@ class ServiceClient:
         """The body of a 200. Raises DependencyFailure for anything else."""
         try:
             async with asyncio.timeout(within_s):
-                status, body = await self._once("GET", path, b"", {})
+                status, body = await self._once("GET", path, b"", tracing.header())
         except (DependencyFailure, TimeoutError, httpx2.HTTPError) as error:
             raise _as_failure(error) from error
         if status != httpx2.codes.OK:

@@ -1,5 +1,6 @@
 """Between the messages and the rules: used by the fusion service, and by the orchestrator when that is down."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from fusion.picture import ImageEvidence
 from fusion.policy import DEFAULT, Thresholds
 from fusion.rules import Decision
 from fusion.stack import Stack, StackError
+from services.common import metrics
 from services.common.settings import Settings
 from services.contracts import (
     AnsweredFactor,
@@ -33,6 +35,7 @@ class Rules:
     prior: float
     thresholds: Thresholds = DEFAULT
     stack: Stack | None = None
+    stack_sha256: str = ""
 
     @classmethod
     def of(cls, settings: Settings) -> "Rules":
@@ -50,7 +53,12 @@ class Rules:
             raise SystemExit(f"MELALOG_STACK: {error}") from None
         if stack is None and settings.stack:
             raise SystemExit(f"MELALOG_STACK: {path} does not exist")
-        return cls(settings.prior, thresholds, stack)
+        return cls(settings.prior, thresholds, stack, hashlib.sha256(path.read_bytes()).hexdigest() if stack else "")
+
+    def note(self) -> None:
+        """For `GET /metrics`: which stack is in use, if any."""
+        if self.stack is not None:
+            metrics.note_model("stack", str(self.stack.schema_version), self.stack_sha256)
 
     @property
     def about(self) -> dict[str, object]:

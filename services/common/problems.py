@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from services.common import errors
+from services.common import errors, metrics
 from services.common.telemetry import request_id, where
 
 MEDIA_TYPE = "application/problem+json"
@@ -32,6 +32,14 @@ STATUS: dict[type[errors.MelalogError], HTTPStatus] = {
     errors.EngineDown: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.NoPictureEvidence: HTTPStatus.SERVICE_UNAVAILABLE,
 }
+
+
+REJECTED: dict[type[Exception], str] = {
+    errors.BodyTooLarge: "too_large",
+    errors.UnsupportedPicture: "unsupported",
+    errors.UnreadablePicture: "unreadable",
+}
+"""Refusals of a picture, as metrics call them."""
 
 
 class FieldProblem(BaseModel):
@@ -80,6 +88,8 @@ def response(
 
 def _melalog(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, errors.MelalogError)  # noqa: S101  (starlette dispatches by type)
+    if type(error) in REJECTED:
+        metrics.note_rejected(REJECTED[type(error)])
     return response(STATUS[type(error)], error.detail, error.errors, error.headers)
 
 

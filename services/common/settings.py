@@ -66,6 +66,9 @@ class Settings(BaseSettings):
     api_keys_file: str = Field("", description="hashes of API keys, as `melalog keys new` prints them")
     rate_per_minute: int = Field(30, ge=0, description="assessments per signed-in caller and replica; 0: no limit")
     log_key: SecretStr = Field(SecretStr(""), description="keys the callers' hashes in logs; empty: new at every start")
+    log_key_file: str = Field(
+        "", description="file that holds that key; where it is missing or empty: new at every start"
+    )
 
     sandbox: bool = Field(default=False, description="canned answers, no models: for front-end developers")
     app_dir: str = Field("", description="folder of an app's web build; empty: the shipped one, if any")
@@ -134,7 +137,7 @@ class Settings(BaseSettings):
         SecretStr(""), validation_alias=AliasChoices("MELALOG_LLM_API_KEY", "NEBIUS_API_KEY", "NEBIUS_KEY")
     )
     llm_api_key_file: str = Field(
-        "", description="file that holds that key, such as a mounted secret; where it is missing or empty, no key"
+        "", description="file that holds that key, read anew at each use; where it is missing or empty, no key"
     )
     llm_base_url: str = "https://api.tokenfactory.nebius.com/v1/"
     llm_model: str = "meta-llama/Llama-3.3-70B-Instruct"
@@ -145,6 +148,18 @@ class Settings(BaseSettings):
         "auto", description="how that server is held to JSON; auto: the first of the three it does not refuse"
     )
 
+    llm_traceparent: bool = Field(
+        default=False, description="tell the hosted model's host which trace a request belongs to"
+    )
+    llm_price_prompt: float = Field(0.0, ge=0, description="of a million tokens sent, in your currency; 0: not known")
+    llm_price_completion: float = Field(0.0, ge=0, description="of a million tokens written, in the same currency")
+
+    otlp_endpoint: str = Field(
+        "",
+        pattern=r"^(https?://\S+)?$",
+        description="OTLP/HTTP collector for traces, such as http://otel-collector:4318; empty: none are made",
+    )
+
     registry: str = Field(
         "", description="where `melalog push` puts images: host[:port][/path]; http:// if without TLS"
     )
@@ -152,10 +167,12 @@ class Settings(BaseSettings):
     @property
     def llm_key(self) -> str:
         """The hosted model's key, from its file where one is named; empty: it is not asked."""
-        file = Path(self.llm_api_key_file)
-        if self.llm_api_key_file:
-            return file.read_text().strip() if file.exists() else ""
-        return self.llm_api_key.get_secret_value()
+        return _secret(self.llm_api_key_file, self.llm_api_key)
+
+    @property
+    def log_secret(self) -> bytes:
+        """What callers' hashes in logs are keyed with; empty: nothing was given."""
+        return _secret(self.log_key_file, self.log_key).encode()
 
     @property
     def max_picture_bytes(self) -> int:
@@ -171,6 +188,16 @@ class Settings(BaseSettings):
         """Address of one of the services on this machine."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{host}:{port}"
+
+
+def _secret(file: str, value: SecretStr) -> str:
+    """A secret from its file, where one is named: Kubernetes changes that under a running process."""
+    if not file:
+        return value.get_secret_value()
+    try:
+        return Path(file).read_text().strip()
+    except FileNotFoundError:
+        return ""
 
 
 def _name(loc: tuple[int | str, ...]) -> str:

@@ -10,9 +10,11 @@ from uuid import UUID, uuid4
 
 import structlog
 
+from services.common import tracing
+
 ALLOWED = frozenset(
     {
-        "event", "level", "timestamp", "service", "request_id", "method", "route", "status", "duration_ms",
+        "event", "level", "timestamp", "service", "request_id", "trace_id", "method", "route", "status", "duration_ms",
         "dependency", "outcome", "attempt", "degraded", "risk_engine", "error", "where", "model", "version",
         "sha256", "engine", "threads", "host", "port", "reason",
         "caller",
@@ -60,6 +62,8 @@ def _keep_allowed(_: Any, __: str, line: MutableMapping[str, Any]) -> MutableMap
 def _add_request_id(_: Any, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     if current := request_id():
         line["request_id"] = current
+    if trace := tracing.trace_id():
+        line["trace_id"] = trace
     if caller := _caller.get():
         line["caller"] = caller
     return line

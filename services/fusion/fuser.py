@@ -1,12 +1,16 @@
 """The fusion service's core: the rules decide, the hosted model explains and may raise the level by one step."""
 
+import time
+from collections.abc import Callable
+
 import structlog
 
 from fusion import bounds, prompt, questionnaire
+from fusion.bounds import HostedAnswer
 from fusion.briefing import Briefing, Findings, coded
 from fusion.hosted import Explainer, HostedFailure
 from fusion.rules import Decision
-from services.common import fusing
+from services.common import fusing, tracing
 from services.common.deadline import Deadline
 from services.contracts import FuseRequest, FuseResponse, FusionInfo
 from services.fusion import metrics
@@ -25,16 +29,25 @@ def brief(request: FuseRequest, decision: Decision) -> Briefing:
 class Fuser:
     """Decides by the rules, always; explains by the hosted model where there is one and it behaves."""
 
-    def __init__(self, rules: fusing.Rules, explainer: Explainer | None) -> None:
-        self.rules, self.explainer = rules, explainer
+    def __init__(
+        self, rules: fusing.Rules, explainer: Explainer | None, key: Callable[[], str] = lambda: "given"
+    ) -> None:
+        """`key`: as it is at the moment; while it is empty the explainer is not asked, and that is no failure."""
+        self.rules, self.explainer, self._key = rules, explainer, key
+
+    @property
+    def asked(self) -> bool:
+        """Whether the hosted model explains what comes in now."""
+        return self.explainer is not None and bool(self._key())
 
     async def fuse(self, request: FuseRequest, deadline: Deadline) -> FuseResponse:
         """Raises fusion.questionnaire.InvalidAnswers."""
-        decision = fusing.decide(request, self.rules)
-        if self.explainer is None:
+        with tracing.span("fuse"):
+            decision = fusing.decide(request, self.rules)
+        if self.explainer is None or not self.asked:
             return fusing.respond(decision, None, FusionInfo(engine="rules"))
         try:
-            told = await self.explainer.explain(brief(request, decision), deadline.left() - MARGIN_S)
+            told = await self._explained(self.explainer, brief(request, decision), deadline)
         except HostedFailure as failure:
             metrics.failed(failure.reason)
             structlog.get_logger().warning("hosted model failed", dependency="llm", reason=failure.reason)
@@ -50,6 +63,18 @@ class Fuser:
         )
         bounded = bounds.with_questions(bounds.apply(decision, told), told)
         return fusing.respond(bounded, told.explanation, info, language=request.language)
+
+    @staticmethod
+    async def _explained(explainer: Explainer, briefing: Briefing, deadline: Deadline) -> HostedAnswer:
+        started = time.perf_counter()
+        with tracing.span("hosted model", "client", dependency="llm", model=explainer.model) as noted:
+            try:
+                return await explainer.explain(briefing, deadline.left() - MARGIN_S)
+            except HostedFailure as failure:
+                noted.attributes["reason"] = failure.reason
+                raise
+            finally:
+                metrics.took(time.perf_counter() - started)
 
     async def close(self) -> None:
         """Let go of connections."""

@@ -8,13 +8,13 @@ from fusion import prompt
 from fusion.hosted import OpenAIExplainer
 from fusion.questionnaire import InvalidAnswers
 from services.common import app as common
-from services.common import fusing, problems, telemetry
+from services.common import fusing, problems, serving, telemetry, tracing
 from services.common.deadline import Deadline
 from services.common.errors import FieldError, InvalidInput
-from services.common.serving import options
 from services.common.settings import load
 from services.contracts import FuseRequest, FuseResponse
 from services.fusion.fuser import Fuser
+from services.fusion.key import Key
 from services.fusion.metrics import PrometheusMeter
 from services.fusion.spending import Capped, Spending
 
@@ -40,29 +40,33 @@ async def fuse(request: Request, findings: FuseRequest) -> FuseResponse:
 @app.get("/v1/model")
 async def model() -> dict[str, object]:
     """Which rules, questions and hosted model are in use."""
-    asked = bool(settings.llm_key)
     return {
         **app.state.fuser.rules.about,
         "prompt": prompt.VERSION,
         "languages": list(prompt.LANGUAGES),
-        "llm": settings.llm_model if asked else None,
+        "llm": settings.llm_model if app.state.fuser.asked else None,
     }
 
 
-@bentoml.service(**options("fusion"))
+@bentoml.service(**serving.options("fusion"))
 @bentoml.asgi_app(common.Edge(app, settings.max_body_bytes))
 class FusionService:
-    """Ready at once: the rules need nothing. The hosted model is used when a key is set."""
+    """Ready at once: the rules need nothing. The hosted model is used while there is a key."""
 
     def __init__(self) -> None:
-        key = settings.llm_key
+        serving.begin("fusion", settings)
         host, model, form = settings.llm_base_url, settings.llm_model, settings.llm_response_format
-        spending = Spending(PrometheusMeter(), settings.llm_tokens_per_day)
-        explainer = Capped(OpenAIExplainer(host, key, model, form, spending), spending) if key else None
-        self.core = app.state.fuser = Fuser(fusing.Rules.of(settings), explainer)
-        structlog.get_logger().info("rules loaded", engine="llm" if explainer else "rules")
+        handed = tracing.header if settings.llm_traceparent else dict
+        spending = Spending(PrometheusMeter(settings), settings.llm_tokens_per_day)
+        key = Key(settings)
+        explainer = Capped(OpenAIExplainer(host, key, model, form, spending, handed), spending)
+        rules = fusing.Rules.of(settings)
+        rules.note()
+        self.core = app.state.fuser = Fuser(rules, explainer, key)
+        structlog.get_logger().info("rules loaded", engine="llm" if self.core.asked else "rules")
 
     @bentoml.on_shutdown
     async def close(self) -> None:
         """Let go of connections."""
         await self.core.close()
+        await serving.end()

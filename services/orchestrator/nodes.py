@@ -6,21 +6,19 @@ from services.common.client import ServiceClient
 from services.common.deadline import Deadline
 from services.contracts import ClassifyResponse, FuseRequest, FuseResponse, VerdictResponse
 
-Trace = dict[str, str]
-
 
 class Nodes(Protocol):
     """Each raises DependencyFailure; the first two also UnsupportedPicture and UnreadablePicture."""
 
-    async def classify(self, image: bytes, deadline: Deadline, trace: Trace, *, heatmap: bool) -> ClassifyResponse:
+    async def classify(self, image: bytes, deadline: Deadline, *, heatmap: bool) -> ClassifyResponse:
         """Ask the classifier."""
         ...
 
-    async def judge(self, image: bytes, deadline: Deadline, trace: Trace) -> VerdictResponse:
+    async def judge(self, image: bytes, deadline: Deadline) -> VerdictResponse:
         """Ask the vision-language model."""
         ...
 
-    async def fuse(self, request: FuseRequest, deadline: Deadline, trace: Trace) -> FuseResponse:
+    async def fuse(self, request: FuseRequest, deadline: Deadline) -> FuseResponse:
         """Ask fusion."""
         ...
 
@@ -38,20 +36,20 @@ class HttpNodes:
         """The three clients."""
         return self.classifier, self.vlm, self.fusion
 
-    async def classify(self, image: bytes, deadline: Deadline, trace: Trace, *, heatmap: bool) -> ClassifyResponse:
+    async def classify(self, image: bytes, deadline: Deadline, *, heatmap: bool) -> ClassifyResponse:
         """POST /v1/classify."""
         path = "/v1/classify?heatmap=true" if heatmap else "/v1/classify"
-        return await self.classifier.post(path, image, ClassifyResponse, deadline, trace)
+        return await self.classifier.post(path, image, ClassifyResponse, deadline)
 
-    async def judge(self, image: bytes, deadline: Deadline, trace: Trace) -> VerdictResponse:
+    async def judge(self, image: bytes, deadline: Deadline) -> VerdictResponse:
         """POST /v1/verdict."""
-        return await self.vlm.post("/v1/verdict", image, VerdictResponse, deadline, trace)
+        return await self.vlm.post("/v1/verdict", image, VerdictResponse, deadline)
 
-    async def fuse(self, request: FuseRequest, deadline: Deadline, trace: Trace) -> FuseResponse:
+    async def fuse(self, request: FuseRequest, deadline: Deadline) -> FuseResponse:
         """POST /v1/fuse."""
         body = request.model_dump_json().encode()
         json = {"Content-Type": "application/json"}
-        return await self.fusion.post("/v1/fuse", body, FuseResponse, deadline, {**trace, **json})
+        return await self.fusion.post("/v1/fuse", body, FuseResponse, deadline, json)
 
     async def close(self) -> None:
         """Close all connections."""

@@ -25,7 +25,8 @@ from services.contracts import (
     VerdictResponse,
     VlmFinding,
 )
-from services.orchestrator.nodes import Nodes, Trace
+from services.orchestrator import metrics
+from services.orchestrator.nodes import Nodes
 from services.orchestrator.submission import Submission
 
 FUSION_RESERVE_S, FUSION_RESERVE_SHARE = 3.0, 0.3
@@ -47,16 +48,15 @@ class Assessor:
     ) -> None:
         self.nodes, self.rules, self.deadline_s, self.disclaimer = nodes, rules, deadline_s, disclaimer
 
-    async def assess(
-        self, submission: Submission, trace: Trace, *, heatmap: bool, tell: Tell = lambda _, __: None
-    ) -> Assessment:
+    async def assess(self, submission: Submission, *, heatmap: bool, tell: Tell = lambda _, __: None) -> Assessment:
         """Raises NoPictureEvidence when both image services failed, and what they say of an unusable picture."""
         deadline = Deadline.after(self.deadline_s)
         images = deadline.less(min(FUSION_RESERVE_S, FUSION_RESERVE_SHARE * self.deadline_s))
-        classified, judged = await _both(
-            self._classified(submission.image, images, trace, heatmap=heatmap, tell=tell),
-            self._judged(submission.image, images, trace, tell),
-        )
+        with metrics.step("images"):
+            classified, judged = await _both(
+                self._classified(submission.image, images, heatmap=heatmap, tell=tell),
+                self._judged(submission.image, images, tell),
+            )
         if classified.status != "ok" and judged.status != "ok":
             raise NoPictureEvidence("No model can judge the picture at the moment; try again shortly.", retry_after_s=2)
         modality = _modality(submission, classified)
@@ -68,7 +68,8 @@ class Assessor:
             vlm=judged,
             picture=classified.picture,
         )
-        fused, fusion_failed = await self._fuse(request, deadline, trace)
+        with metrics.step("fusion"):
+            fused, fusion_failed = await self._fuse(request, deadline)
         tell("questionnaire", fused.questionnaire)
         missing = {
             "classifier": classified.status != "ok",
@@ -76,7 +77,7 @@ class Assessor:
             "fusion": fusion_failed,
             "llm": fused.llm_failed,
         }
-        return Assessment(
+        found = Assessment(
             id=request_id(),
             created_at=datetime.now(UTC),
             modality=modality,
@@ -91,24 +92,24 @@ class Assessor:
             degraded=tuple(name for name, is_missing in missing.items() if is_missing),
             disclaimer=self.disclaimer,
         )
+        metrics.assessed(found)
+        return found
 
-    async def _classified(
-        self, image: bytes, deadline: Deadline, trace: Trace, *, heatmap: bool, tell: Tell
-    ) -> ClassifyResponse:
-        found = await _or_status(self.nodes.classify(image, deadline, trace, heatmap=heatmap), ClassifyResponse)
+    async def _classified(self, image: bytes, deadline: Deadline, *, heatmap: bool, tell: Tell) -> ClassifyResponse:
+        found = await _or_status(self.nodes.classify(image, deadline, heatmap=heatmap), ClassifyResponse)
         tell("classifier", _public(found, ClassifierFinding))
         tell("picture", found.picture)
         return found
 
-    async def _judged(self, image: bytes, deadline: Deadline, trace: Trace, tell: Tell) -> VerdictResponse:
-        found = await _or_status(self.nodes.judge(image, deadline, trace), VerdictResponse)
+    async def _judged(self, image: bytes, deadline: Deadline, tell: Tell) -> VerdictResponse:
+        found = await _or_status(self.nodes.judge(image, deadline), VerdictResponse)
         tell("vlm", _public(found, VlmFinding))
         return found
 
-    async def _fuse(self, request: FuseRequest, deadline: Deadline, trace: Trace) -> tuple[FuseResponse, bool]:
+    async def _fuse(self, request: FuseRequest, deadline: Deadline) -> tuple[FuseResponse, bool]:
         """Ask fusion; when it fails, apply the same rules here."""
         try:
-            return await self.nodes.fuse(request, deadline.less(RETURN_S), trace), False
+            return await self.nodes.fuse(request, deadline.less(RETURN_S)), False
         except (DependencyFailure, MelalogError):
             decision = fusing.decide(request, self.rules)
             return fusing.respond(decision, None, FusionInfo(engine="rules")), True

@@ -26,7 +26,6 @@ from services.common.errors import (
     UnreadablePicture,
 )
 from services.contracts import ClassifyResponse, FuseRequest, FuseResponse, FusionInfo, VerdictResponse
-from services.orchestrator.nodes import Trace
 from services.orchestrator.pipeline import Assessor
 from services.orchestrator.submission import Submission
 
@@ -130,7 +129,7 @@ class CannedNodes:
         }  # fmt: skip
         return VerdictResponse.model_validate(found)
 
-    async def fuse(self, request: FuseRequest, _: Deadline, __: Trace) -> FuseResponse:
+    async def fuse(self, request: FuseRequest, _: Deadline) -> FuseResponse:
         """The real rules."""
         await asyncio.sleep(self._chosen.pause_s)
         return fusing.respond(fusing.decide(request, self._rules), None, FusionInfo(engine="rules"))

@@ -1,7 +1,6 @@
 """The orchestrator bento: Melalog's public HTTP API."""
 
 import asyncio
-import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -18,12 +17,11 @@ from starlette.staticfiles import StaticFiles
 
 from fusion import questionnaire, wording
 from services.common import app as common
-from services.common import fusing, problems, telemetry
+from services.common import fusing, problems, serving, telemetry
 from services.common.errors import Overloaded
-from services.common.serving import options
 from services.common.settings import load
 from services.contracts import Assessment
-from services.orchestrator import deployment, fhir, sandbox, stream, submission
+from services.orchestrator import deployment, fhir, metrics, sandbox, stream, submission
 from services.orchestrator.auth import Gate, SignIn, refuse_open
 from services.orchestrator.nodes import HttpNodes
 from services.orchestrator.openapi import ASSESSMENT_BODY, REPRESENTATIONS
@@ -51,7 +49,6 @@ if settings.cors_origins:
         expose_headers=[common.REQUEST_ID, "Retry-After", "WWW-Authenticate"],
     )  # fmt: skip
 UPLOADS_PER_SLOT = 2
-TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 gate = Gate(settings)
 canned = Sandbox(fusing.Rules.of(settings), settings.deadline_s) if settings.sandbox else None
 slots = asyncio.Semaphore(settings.max_in_flight)
@@ -71,14 +68,13 @@ async def assess(request: Request, *, heatmap: bool = False) -> Assessment | Res
     async with AsyncExitStack() as held:
         # Slow uploads hold none of the slots that assessments need.
         await held.enter_async_context(_one_of(uploads))
-        sent = await submission.read(request, settings.max_picture_bytes)
+        with metrics.step("upload"):
+            sent = await submission.read(request, settings.max_picture_bytes)
         await held.enter_async_context(_one_of(slots))
-        parent = request.headers.get("traceparent", "")
-        trace = {"traceparent": parent} if TRACEPARENT.fullmatch(parent) else {}
         core: Assessor = app.state.assessor
         if canned is not None:
             core = canned.assessor(request.headers.get(sandbox.HEADER), sent)
-        work = partial(core.assess, sent, trace, heatmap=heatmap)
+        work = partial(core.assess, sent, heatmap=heatmap)
         if wanted == stream.MEDIA_TYPE:
             return stream.EventStream(work, held.pop_all())
         found = await work()
@@ -136,16 +132,21 @@ else:
     app.mount("/page", StaticFiles(directory=PAGE), name="page")
 
 
-@bentoml.service(**options("orchestrator"))
+@bentoml.service(**serving.options("orchestrator"))
 @bentoml.asgi_app(common.Edge(app, settings.max_body_bytes))
 class OrchestratorService:
     """Ready at once: it answers, degraded or with a clear 503, whatever the others do."""
 
     def __init__(self) -> None:
+        serving.begin("orchestrator", settings)
         self.nodes = app.state.nodes = HttpNodes(settings.classifier_url, settings.vlm_url, settings.fusion_url)
-        app.state.assessor = Assessor(self.nodes, fusing.Rules.of(settings), settings.deadline_s)
+        rules = fusing.Rules.of(settings)
+        app.state.assessor = Assessor(self.nodes, rules, settings.deadline_s)
+        metrics.begin()
+        rules.note()
 
     @bentoml.on_shutdown
     async def close(self) -> None:
         """Let go of connections."""
         await self.nodes.close()
+        await serving.end()

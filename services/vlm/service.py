@@ -5,10 +5,9 @@ import structlog
 from starlette.requests import Request
 
 from services.common import app as common
-from services.common import body, problems, telemetry
+from services.common import body, metrics, problems, serving, telemetry
 from services.common.cores import usable_cores
 from services.common.deadline import Deadline
-from services.common.serving import options
 from services.common.settings import load
 from services.contracts import VerdictResponse
 from services.vlm import choice
@@ -42,19 +41,29 @@ async def model() -> dict[str, object]:
     return {"engine": settings.vlm_engine, **told, **calibrated, "purpose": manifest.purpose, "metrics": metrics}
 
 
-@bentoml.service(**options("vlm"))
+@bentoml.service(**serving.options("vlm"))
 @bentoml.asgi_app(common.Edge(app, settings.max_body_bytes))
 class VlmService:
     """Ready whether or not its engine answers: the engine's state is a finding's status, not a probe's."""
 
     def __init__(self) -> None:
+        serving.begin("vlm", settings)
         threads = settings.threads or usable_cores()
         engine = choice.engine(settings, release, threads)
         self.core = app.state.verdicts = Verdicts(engine, decoders=threads, release=release)
+        if model := self.core.model:
+            metrics.note_model(model.name, model.version, model.sha256)
         digest = release.sha256 if release else None
         structlog.get_logger().info("engine chosen", engine=settings.vlm_engine, sha256=digest, threads=threads)
+
+    @bentoml.on_startup
+    async def warm_up(self) -> None:
+        """Ready is warm, for an engine in this process; one elsewhere may come later."""
+        if settings.vlm_engine == "embedded":
+            await self.core.warm_up()
 
     @bentoml.on_shutdown
     async def close(self) -> None:
         """Let go of threads and connections."""
         await self.core.close()
+        await serving.end()

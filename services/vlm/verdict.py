@@ -1,11 +1,12 @@
 """The vlm's core: decode, re-encode, ask, score, calibrate. No HTTP of ours, no BentoML."""
 
+import time
 from typing import Any
 
 from models.vlm.artifact import Artifact
 from models.vlm.preprocess import LLAMA, View, encode, null_picture, prepare
 from models.vlm.scoring import UnusableDistribution, Verdict, score
-from services.common import images
+from services.common import images, tracing
 from services.common.deadline import Deadline
 from services.common.decoders import MAX_WAITING, Decoders
 from services.common.errors import Overloaded
@@ -18,6 +19,8 @@ QUESTION = "Does this picture of a skin lesion show signs of melanoma? Answer Ye
 SAME_MODEL = 0.3
 """Judgement: how far, in log-odds, an engine's answer to nothing may be from the release's. Number formats move it by
 a few hundredths; a missing or another adapter by whole units."""
+
+WARM_UP_S = 30.0
 
 
 class Verdicts:
@@ -44,6 +47,16 @@ class Verdicts:
             return ModelInfo(name=told.name, version=told.version, sha256=self._sha256)
         return None if self.engine is None else ModelInfo(name=self.engine.model, version="unreported")
 
+    async def warm_up(self) -> None:
+        """For an engine in this process, before the first caller asks: one question, about nothing."""
+        if self.engine is not None:
+            try:
+                await self._prove(self.engine, Deadline.after(WARM_UP_S))
+            except EngineFailure as failure:
+                metrics.note(failure.reason)
+            else:
+                metrics.note("ok")
+
     async def judge(self, data: bytes, deadline: Deadline) -> VerdictResponse:
         """Raises UnsupportedPicture, UnreadablePicture, Overloaded, and TimeoutError when decoding took too long."""
         if self.engine is None:
@@ -67,10 +80,14 @@ class Verdicts:
 
     async def _ask(self, engine: VisionEngine, picture: bytes, deadline: Deadline) -> Verdict:
         """Raises EngineFailure."""
+        started = time.perf_counter()
         try:
-            return score(await engine.first_token(picture, self._question, deadline.left()))
+            with tracing.span("inference", model=engine.model):
+                return score(await engine.first_token(picture, self._question, deadline.left()))
         except UnusableDistribution as error:
             raise EngineFailure("invalid", "not_a_distribution") from error
+        finally:
+            metrics.took(time.perf_counter() - started)
 
     async def _prove(self, engine: VisionEngine, deadline: Deadline) -> None:
         """A calibration holds for one model: another one under its name must not be called calibrated."""

@@ -1,5 +1,7 @@
 """Sign-in, the sandbox and the app's build, through the front door of one orchestrator that has all three."""
 
+import hashlib
+import hmac
 import json
 import os
 import re
@@ -54,6 +56,7 @@ class Guarded:
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     folder, issuer = tmp_path_factory.mktemp("guarded"), Issuer()
     (folder / "keys").write_text(f"CANARYCLINIC {DIGEST}\nbusy {BUSY_DIGEST}\n")
+    (folder / "log-key").write_text("of the logs\n")
     build = folder / "build"
     (build / ENTRY).parent.mkdir(parents=True)
     (build / ENTRY).write_text("start()")
@@ -67,6 +70,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
         "MELALOG_OIDC_SCOPE": "melalog",
         "MELALOG_OIDC_CLIENT_ID": "app",
         "MELALOG_API_KEYS_FILE": str(folder / "keys"),
+        "MELALOG_LOG_KEY_FILE": str(folder / "log-key"),
         "MELALOG_RATE_PER_MINUTE": str(PER_MINUTE),
         "MELALOG_SANDBOX": "true",
         "MELALOG_APP_DIR": str(build),
@@ -279,3 +283,15 @@ def test_bentomls_own_default_address_is_refused_too(tmp_path: Path) -> None:
             started.wait(20)
     assert "0.0.0.0 can be reached from other machines" in log
     assert "Traceback" not in log
+
+
+def test_callers_in_logs_are_keyed_by_the_file_as_it_is(guarded: Guarded) -> None:
+    file = guarded.running.log.parent / "log-key"
+    for key in ("of the logs", "another, after a rotation"):
+        file.write_text(f"{key}\n")
+        assert guarded.post().is_success
+        caller = hmac.new(key.encode(), b"key CANARYCLINIC", hashlib.sha256).hexdigest()[:16]
+        end = time.monotonic() + 5  # the line is written when the answer has gone
+        while caller not in guarded.running.output() and time.monotonic() < end:
+            time.sleep(0.05)
+        assert f'"caller": "{caller}"' in guarded.running.output()

@@ -13,6 +13,7 @@ import pytest
 import yaml
 from pydantic import AliasChoices, SecretStr
 
+from services.common import body
 from services.common.settings import Settings
 
 BASE = Path(__file__).parents[2] / "k8s" / "base"
@@ -23,7 +24,9 @@ ASKED = ("classifier", "vlm", "fusion")
 
 OLDEST = "1.34"  # the first release in which `sleep` in preStop is stable
 WANTED = "1.36"
-BENTOML_USER = 1034
+BENTO_USER = 10001  # cli/images/Dockerfile
+FORGET_S = 5  # until every node has taken a pod that ends out of its tables
+SUPERVISOR_S = 30  # circus, under `bentoml serve`, ends a worker that long after SIGTERM
 UNITS = {"m": 1e-3, "": 1, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
 SECRETIVE = re.compile(r"KEY|TOKEN|PASSWORD|SECRET|CREDENTIAL", re.IGNORECASE)
 
@@ -143,8 +146,8 @@ def test_the_pod_is_restricted(manifests: list[Manifest], service: str) -> None:
     spec = pod_of(manifests, service)["spec"]
     assert spec["securityContext"] == {
         "runAsNonRoot": True,
-        "runAsUser": BENTOML_USER,
-        "runAsGroup": BENTOML_USER,
+        "runAsUser": BENTO_USER,
+        "runAsGroup": BENTO_USER,
         "seccompProfile": {"type": "RuntimeDefault"},
     }
     # Exactly this, so that a container neither lacks one nor takes back what the pod says.
@@ -154,7 +157,7 @@ def test_the_pod_is_restricted(manifests: list[Manifest], service: str) -> None:
         "capabilities": {"drop": ["ALL"]},
     }
     assert not {"initContainers", "ephemeralContainers", "hostNetwork", "hostPID", "hostIPC"} & set(spec)
-    assert all(set(volume) == {"name", "emptyDir"} for volume in spec["volumes"])
+    assert all(set(volume) in ({"name", "emptyDir"}, {"name", "secret"}) for volume in spec["volumes"])
     assert all("hostPort" not in port for port in container_of(manifests, service)["ports"])
 
 
@@ -171,8 +174,10 @@ def test_no_token_and_no_service_links(manifests: list[Manifest], service: str) 
 def test_what_is_written_to_is_a_volume(
     manifests: list[Manifest], service: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    volumes = {volume["name"]: volume["emptyDir"] for volume in pod_of(manifests, service)["spec"]["volumes"]}
-    mounts = {mount["mountPath"]: mount for mount in container_of(manifests, service)["volumeMounts"]}
+    spec = pod_of(manifests, service)["spec"]
+    volumes = {volume["name"]: volume["emptyDir"] for volume in spec["volumes"] if "emptyDir" in volume}
+    mounted = container_of(manifests, service)["volumeMounts"]
+    mounts = {mount["mountPath"]: mount for mount in mounted if mount["name"] in volumes}
     home = env_of(manifests, service)["BENTOML_HOME"]["value"]
     assert set(mounts) == {"/tmp", home}  # noqa: S108
     assert not any(mount.get("readOnly") for mount in mounts.values())
@@ -210,23 +215,39 @@ def test_no_secret_has_a_value(manifests: list[Manifest]) -> None:
     assert not {name for name in data if name in secret or SECRETIVE.search(name)}
     for service in SERVICES:
         for name, entry in env_of(manifests, service).items():
-            if name in secret or SECRETIVE.search(name):
+            if name in secret or (SECRETIVE.search(name) and not name.endswith("_FILE")):
                 assert "value" not in entry
 
 
-def test_only_fusion_has_the_key_and_starts_without_it(manifests: list[Manifest]) -> None:
-    refs = {
-        service: [
-            (name, entry["valueFrom"]["secretKeyRef"])
-            for name, entry in env_of(manifests, service).items()
-            if "secretKeyRef" in entry.get("valueFrom", {})
-        ]
-        for service in SERVICES
+SECRETS = {
+    "fusion": {"MELALOG_LLM_API_KEY_FILE": ("melalog-llm", "/etc/melalog/llm/api-key")},
+    "orchestrator": {
+        "MELALOG_LOG_KEY_FILE": ("melalog-log-key", "/etc/melalog/log/key"),
+        "MELALOG_API_KEYS_FILE": ("melalog-api-keys", "/etc/melalog/keys/keys"),
+    },
+}
+"""By service and setting: the Secret, and where its file is. MELALOG_API_KEYS_FILE is for an overlay to set."""
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_secrets_are_files_of_who_needs_them_and_can_be_missing(manifests: list[Manifest], service: str) -> None:
+    wanted = SECRETS.get(service, {})
+    volumes = {v["name"]: v["secret"] for v in pod_of(manifests, service)["spec"]["volumes"] if "secret" in v}
+    assert list(volumes.values()) == [
+        {"secretName": n, "optional": True} for n in sorted(n for n, _ in wanted.values())
+    ]
+    mounts = {m["mountPath"]: m for m in container_of(manifests, service)["volumeMounts"] if m["name"] in volumes}
+    assert {volumes[mount["name"]]["secretName"]: path for path, mount in mounts.items()} == {
+        name: str(Path(file).parent) for name, file in wanted.values()
     }
-    key = "MELALOG_LLM_API_KEY"
-    wanted = (key, {"name": "melalog-llm", "key": key, "optional": True})
-    assert refs == {"orchestrator": [], "classifier": [], "vlm": [], "fusion": [wanted]}
-    assert key in names_of_settings(secret=True)
+    for mount in mounts.values():
+        assert mount["readOnly"] is True
+        assert "subPath" not in mount, "a file mounted alone stays what it was when the Secret changes"
+    env = env_of(manifests, service)
+    assert not any("valueFrom" in entry and "secretKeyRef" in entry["valueFrom"] for entry in env.values())
+    files = {name: entry["value"] for name, entry in env.items() if name.endswith("_FILE")}
+    assert files == {name: file for name, (_, file) in wanted.items() if name != "MELALOG_API_KEYS_FILE"}
+    assert set(wanted) <= names_of_settings(secret=False)
 
 
 # How they find each other
@@ -293,8 +314,10 @@ def test_a_request_in_hand_is_finished(
 ) -> None:
     wait = container_of(manifests, service)["lifecycle"]["preStop"]["sleep"]["seconds"]
     grace = pod_of(manifests, service)["spec"]["terminationGracePeriodSeconds"]
-    assert wait >= 5
-    assert grace >= wait + settings_of(manifests, monkeypatch).deadline_s + 5
+    upload = body.UPLOAD_S if service == "orchestrator" else 0  # the others are sent a picture from memory
+    longest = upload + settings_of(manifests, monkeypatch).deadline_s
+    assert wait >= FORGET_S
+    assert min(grace, wait + SUPERVISOR_S) >= FORGET_S + longest + 5
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -5,8 +5,11 @@ import { eventReader, type ServerEvent } from "./events";
 import { Failure, failureOf } from "./problem";
 
 export type Answers = Record<string, string | number>;
-export type Arrived = { name: string; status: string };
-export type Transport = { url: string; send: typeof fetch; imagePart: (picture: Picture) => Blob; isOffline: () => boolean };
+export type Arrived = { name: string; status: string; finding: unknown };
+/** `bearer` gives a token where the server asks for one; `renew` another one, after the first was refused. */
+export type Transport = {
+  url: string; send: typeof fetch; imagePart: (picture: Picture) => Blob; isOffline: () => boolean; bearer: (renew?: boolean) => Promise<string | null>;
+};
 
 /**
  * One assessment. Findings are told as they arrive where the server streams, else only the answer comes.
@@ -19,11 +22,23 @@ export async function assess(
   body.append("image", by.imagePart(picture), "picture.jpg");
   body.append("questionnaire", JSON.stringify(answers));
   body.append("language", language);
-  const headers = { Accept: "text/event-stream, application/json;q=0.9" };
-  const answer = await connect(() => by.send(`${by.url}/v1/assessments?heatmap=true`, { method: "POST", body, headers, signal }), signal, by);
+  const answer = await post(body, signal, by);
   if (!answer.ok) throw failureOf(answer.status, await json<Problem>(answer).catch(() => ({})), answer.headers.get("retry-after"));
   if (!answer.headers.get("content-type")?.startsWith("text/event-stream")) return checked(await json<Assessment>(answer));
   return stream(answer, arrived, signal, by);
+}
+
+/** Sent once, and once more with another token where the first was refused. */
+async function post(body: FormData, signal: AbortSignal, by: Transport): Promise<Response> {
+  const ask = (token: string | null) => {
+    const headers = { Accept: "text/event-stream, application/json;q=0.9", ...(token ? { Authorization: `Bearer ${token}` } : {}) };
+    return connect(() => by.send(`${by.url}/v1/assessments?heatmap=true`, { method: "POST", body, headers, signal }), signal, by);
+  };
+  const token = await by.bearer();
+  const answer = await ask(token);
+  if (answer.status !== 401 || !token) return answer;
+  const other = await by.bearer(true);
+  return other ? ask(other) : answer;
 }
 
 async function connect<T>(ask: () => Promise<T>, signal: AbortSignal, { isOffline }: Transport): Promise<T> {
@@ -64,10 +79,10 @@ function told({ event, data }: ServerEvent, arrived: (finding: Arrived) => void)
   if (event === "assessment") return checked(body as unknown as Assessment);
   if (event === "problem") {
     const problem = body as Partial<Problem>;
-    throw failureOf(problem.status ?? 500, problem, null); // headers are gone by then, so there is no Retry-After
+    throw failureOf(problem.status ?? 500, problem, null);
   }
   if (event === "finding") for (const [name, finding] of Object.entries(body)) {
-    arrived({ name, status: (finding as { status?: string } | null)?.status ?? "ok" });
+    arrived({ name, status: (finding as { status?: string } | null)?.status ?? "ok", finding });
   }
   return null;
 }

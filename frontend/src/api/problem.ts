@@ -1,7 +1,7 @@
 import type { Problem } from "@/client";
 
 /** Why there is no answer; each kind has its own screen. */
-export type Kind = "offline" | "unreachable" | "busy" | "picture" | "answers" | "signedOut" | "unreadable" | "other";
+export type Kind = "offline" | "unreachable" | "busy" | "picture" | "answers" | "signedOut" | "forbidden" | "unreadable" | "other";
 
 export class Failure extends Error {
   constructor(
@@ -14,13 +14,14 @@ export class Failure extends Error {
   }
 }
 
-/** What a refused answer means: from its status, its problem+json body and its Retry-After. */
+/** What a refused answer means: from its status, its problem+json body and its Retry-After, which an event has in its body. */
 export function failureOf(status: number, problem: Partial<Problem>, retryAfter: string | null): Failure {
-  return new Failure(kindOf(status, problem), status, problem, seconds(retryAfter));
+  return new Failure(kindOf(status, problem), status, problem, seconds(retryAfter ?? String(problem.retry_after ?? "")));
 }
 
 function kindOf(status: number, problem: Partial<Problem>): Kind {
-  if (status === 401 || status === 403) return "signedOut";
+  if (status === 401) return "signedOut";
+  if (status === 403) return "forbidden";
   if (status === 429 || status === 503) return "busy";
   if (status === 413 || status === 415) return "picture";
   if (status === 422) return (problem.errors ?? []).some(({ field }) => field.startsWith("questionnaire")) ? "answers" : "picture";

@@ -22,14 +22,14 @@ export function KeepInDiary({ answer, picture }: { answer: Assessment; picture: 
   const [state, setState] = useState<"closed" | "open" | "kept" | "full">("closed");
   const [spot, setSpot] = useState(NEW);
   const [site, setSite] = useState(String(flow.answers.body_site ?? "other"));
-  useEffect(() => { store.load().then(setSpots, () => setSpots([])); }, []);
+  useEffect(() => { store.load().then(setSpots, () => setState("full")); }, []);
   const keep = async () => {
     const photo = { id: answer.id, date: String(answer.created_at), image: await thumbnail(picture.uri), level: answer.risk.level };
-    await store.save(added(spots, photo, spot === NEW ? { site } : { id: spot }));
+    await store.save(added(await store.load(), photo, spot === NEW ? { site } : { id: spot }));
   };
   if (state === "kept") return <Text role="status">✓ {t.result.kept}</Text>;
   if (state === "closed") return <View><Button label={t.result.keep} onPress={() => setState("open")} /></View>;
-  const named = ({ id, site: at, photos }: Spot) => ({ value: id, label: `${plain(t.sites, at)}, ${new Date(photos[0]!.date).toLocaleDateString(language)}` });
+  const named = ({ id, site: at, photos }: Spot) => ({ value: id, label: `${plain(t.sites, at)}, ${new Date(photos[0]!.date).toLocaleDateString(language, { dateStyle: "medium" })}` });
   return (
     <View style={{ gap: 10 }}>
       {spots.length ? <Choice label={t.diary.existing} value={spot} onChange={setSpot} options={[{ value: NEW, label: t.diary.addNew }, ...spots.map(named)]} /> : null}

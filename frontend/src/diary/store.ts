@@ -12,8 +12,7 @@ export const store: Store = {
     if (beside.exists) beside.delete();
     beside.create();
     beside.write(JSON.stringify(spots));
-    if (file().exists) file().delete();
-    beside.move(file());
+    await beside.move(file(), { overwrite: true });
   },
   clear: async () => { if (file().exists) file().delete(); },
 };

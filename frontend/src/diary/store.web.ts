@@ -19,6 +19,9 @@ const done = <T>(request: IDBRequest<T>): Promise<T> => new Promise((resolve, re
 
 export const store: Store = {
   load: async () => ((await record("readonly", (all) => all.get("spots"))) as Spot[] | undefined) ?? [],
-  save: async (spots) => void (await record("readwrite", (all) => all.put(spots, "spots"))),
-  clear: async () => void (await done(indexedDB.deleteDatabase(NAME))),
+  save: async (spots) => {
+    await record("readwrite", (all) => all.put(spots, "spots"));
+    void navigator.storage?.persist?.(); // or a browser short of room may throw the diary away
+  },
+  clear: async () => void (await record("readwrite", (all) => all.clear())),
 };

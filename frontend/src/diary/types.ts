@@ -12,6 +12,16 @@ export function added(spots: Spot[], photo: Photo, to: { id: string } | { site: 
   return spots.map((spot) => (spot.id === to.id ? { ...spot, photos: [...spot.photos, photo] } : spot));
 }
 
+const ORDER: LevelName[] = ["low", "moderate", "high"];
+
+/** How the latest photograph was rated against the one before it; null where there is none. */
+export function trend({ photos }: Spot): "rose" | "fell" | "same" | null {
+  const [before, latest] = photos.slice(-2);
+  if (!before || !latest) return null;
+  const step = ORDER.indexOf(latest.level) - ORDER.indexOf(before.level);
+  return step > 0 ? "rose" : step < 0 ? "fell" : "same";
+}
+
 /** Whole days from the first to the latest photograph. */
 export function days({ photos }: Spot): number {
   const times = photos.map(({ date }) => Date.parse(date));

@@ -21,6 +21,7 @@ export type Action =
   | { is: "arrived"; name: string; status: string }
   | { is: "done"; answer: Assessment }
   | { is: "failed"; failure: Failure }
+  | { is: "restored"; flow: Partial<Flow> }
   | { is: "again" };
 
 export function step(flow: Flow, action: Action): Flow {
@@ -33,6 +34,7 @@ export function step(flow: Flow, action: Action): Flow {
     case "arrived": return { ...flow, arrived: { ...flow.arrived, [action.name]: action.status } };
     case "done": return { ...flow, answer: action.answer };
     case "failed": return { ...flow, failure: action.failure };
+    case "restored": return { ...flow, ...action.flow };
     case "again": return { ...start, consent: flow.consent, questions: flow.questions };
   }
 }

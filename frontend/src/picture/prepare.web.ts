@@ -1,5 +1,6 @@
 import { check, greyOf } from "./check";
 import { square } from "./geometry";
+import { bitmap } from "./heic";
 import { withoutMetadata } from "./jpeg";
 import type { Edit, Picture } from "./types";
 
@@ -8,7 +9,7 @@ const CHECK_SIDE = 256;
 
 /** The chosen file, drawn anew on a canvas, so that nothing but pixels is left of it. Throws when the browser cannot read it. */
 export async function prepare(uri: string, edit: Edit): Promise<Picture> {
-  const source = await createImageBitmap(await (await fetch(uri)).blob(), { imageOrientation: "from-image" });
+  const source = await bitmap(await (await fetch(uri)).blob());
   const { left, top, side } = square(source.width, source.height, edit);
   const scale = Math.min(1, MAX_SIDE / side);
   const size = Math.max(1, Math.round(side * scale));

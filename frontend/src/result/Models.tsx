@@ -1,3 +1,4 @@
+import { router } from "expo-router";
 import { useState } from "react";
 import { Image, StyleSheet, View } from "react-native";
 
@@ -5,7 +6,7 @@ import type { Assessment, ModelInfo } from "@/client";
 import type { Picture } from "@/picture/types";
 import { fill, useWords } from "@/strings";
 import { useColours } from "@/theme";
-import { Card, Notice, Text } from "@/ui";
+import { Button, Card, Notice, Row, Text } from "@/ui";
 import { Slider } from "@/ui/Slider";
 
 import { COLOURED, HeatMap } from "./HeatMap";
@@ -16,13 +17,16 @@ export function Models({ answer, picture }: { answer: Assessment; picture: Pictu
   const { t, language } = useWords();
   const colours = useColours();
   const words = told(answer, t, language);
-  const { classifier, vlm } = answer.findings;
+  const { classifier, vlm, picture: quality } = answer.findings;
+  const poor = quality.quality === "poor" || classifier.in_distribution === false;
   return (
     <>
       <Card>
         <Text kind="heading">{t.result.picture}</Text>
         <Seen picture={picture} map={classifier.heatmap ?? null} />
         <Text>{words.quality}</Text>
+        {answer.modality === "photograph" ? <Text kind="small">{t.result.photograph}</Text> : null}
+        {poor ? <Row><Button label={t.failure.retake} onPress={() => router.navigate("/picture")} /></Row> : null}
       </Card>
       <Card>
         <Text kind="heading">{t.result.classifier}</Text>

@@ -3,9 +3,10 @@ import { useEffect, useState } from "react";
 import { Image, StyleSheet, View } from "react-native";
 
 import { store } from "@/diary/store";
-import { days, type Photo, type Spot } from "@/diary/types";
+import { days, trend, type Photo, type Spot } from "@/diary/types";
 import { fill, plain, useWords } from "@/strings";
-import { Button, Card, Row, Screen, Text } from "@/ui";
+import { useColours } from "@/theme";
+import { Button, Card, Notice, Row, Screen, Text } from "@/ui";
 
 /** Spots by body site, first and latest photograph side by side. Nothing here leaves the device. */
 export function Diary() {
@@ -35,17 +36,19 @@ export function Diary() {
 
 function OneSpot({ spot, onRemove }: { spot: Spot; onRemove: () => void }) {
   const { t } = useWords();
-  const first = spot.photos[0]!, latest = spot.photos.at(-1)!;
-  const between = spot.photos.slice(1, -1);
+  const colours = useColours();
+  const latest = spot.photos.at(-1)!, before = spot.photos.at(-2), earlier = spot.photos.slice(0, -2).reverse();
+  const changed = trend(spot), since = before ? days({ ...spot, photos: [before, latest] }) : 0;
   return (
     <Card>
       <Text kind="heading">{plain(t.sites, spot.site)}</Text>
-      <Text kind="small">{fill(t.diary.photos, { n: spot.photos.length })}{first === latest ? "" : ` · ${fill(t.diary.days, { n: days(spot) })}`}</Text>
+      <Text kind="small">{fill(t.diary.photos, { n: spot.photos.length })}{since ? ` · ${fill(t.diary.days, { n: since })}` : ""}</Text>
       <Row>
-        <Shown photo={first} title={t.diary.first} />
-        {between.map((photo) => <Shown key={photo.id} photo={photo} title="" />)}
-        {first === latest ? null : <Shown photo={latest} title={t.diary.latest} />}
+        {before ? <Shown photo={before} title={t.diary.before} /> : null}
+        <Shown photo={latest} title={t.diary.latest} />
       </Row>
+      {changed ? <Notice tone={changed === "rose" ? colours.high : colours.edge}><Text>{t.diary[changed]}</Text></Notice> : null}
+      {earlier.length ? <Row>{earlier.map((photo) => <Shown key={photo.id} photo={photo} title="" />)}</Row> : null}
       <Row><Sure label={t.diary.remove} onSure={onRemove} /></Row>
     </Card>
   );
@@ -53,7 +56,7 @@ function OneSpot({ spot, onRemove }: { spot: Spot; onRemove: () => void }) {
 
 function Shown({ photo, title }: { photo: Photo; title: string }) {
   const { t, language } = useWords();
-  const date = new Date(photo.date).toLocaleDateString(language);
+  const date = new Date(photo.date).toLocaleDateString(language, { dateStyle: "medium" });
   const alt = fill(t.diary.alt, { date });
   return (
     <View style={title ? box.large : box.small}>

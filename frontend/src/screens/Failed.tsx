@@ -3,7 +3,9 @@ import { useEffect, useState } from "react";
 
 import type { Failure, Kind } from "@/api/problem";
 import { useFlow } from "@/flow/context";
-import { fill, useWords, type Strings } from "@/strings";
+import { SignInButton } from "@/sign-in/SignInButton";
+import { useSession } from "@/sign-in/session";
+import { fill, sentence, useWords, type Strings } from "@/strings";
 import { Button, Card, Notice, Row, Screen, Text } from "@/ui";
 
 /** Why there is no answer, and the way on. */
@@ -11,20 +13,23 @@ export function Failed({ failure, onRetry }: { failure: Failure; onRetry: () => 
   const { t } = useWords();
   const { act } = useFlow();
   const [title, way] = words(t, failure.kind);
+  const session = useSession();
   const left = useCountdown(failure);
+  const signsIn = failure.kind === "signedOut" && session?.possible;
   const again = left ? fill(t.failure.wait, { n: left }) : t.failure.again;
   const restart = () => { act({ is: "again" }); router.navigate("/"); };
   return (
     <Screen narrow title={title!}>
       <Text kind="title">{title}</Text>
       <Card>
-        <Text role="alert">{way}</Text>
+        <Text role="alert">{signsIn ? t.signIn.toGoOn : way}</Text>
         <Details failure={failure} />
-        {failure.kind === "signedOut" ? null : <Text kind="soft">{t.failure.kept}</Text>}
+        <Text kind="soft">{t.failure.kept}</Text>
         <Row>
           {failure.kind === "picture" ? <Button main label={t.failure.retake} onPress={() => router.navigate("/picture")} /> : null}
+          {signsIn ? <SignInButton main onDone={onRetry} /> : null}
           {failure.kind === "answers" ? <Button main label={t.failure.answers} onPress={() => router.navigate("/questions")} /> : null}
-          {RETRIED.includes(failure.kind) ? <Button main label={again} off={left > 0} onPress={onRetry} /> : null}
+          {RETRIED.includes(failure.kind) && !signsIn ? <Button main label={again} off={left > 0} onPress={onRetry} /> : null}
           <Button label={t.failure.restart} onPress={restart} />
         </Row>
       </Card>
@@ -32,17 +37,17 @@ export function Failed({ failure, onRetry }: { failure: Failure; onRetry: () => 
   );
 }
 
-const RETRIED: Kind[] = ["offline", "unreachable", "busy", "unreadable", "other"];
+const RETRIED: Kind[] = ["signedOut", "forbidden", "offline", "unreachable", "busy", "unreadable", "other"];
 
 const words = (t: Strings, kind: Kind): string[] => (kind === "answers" ? t.failure.answersProblem : t.failure[kind]);
 
-/** What the server said, which is English. */
-function Details({ failure: { problem } }: { failure: Failure }) {
-  const { t } = useWords();
-  const lines = [problem.detail, ...(problem.errors ?? []).map(({ message }) => message)].filter((line): line is string => Boolean(line));
+/** What the server said, where it is meant for the person. */
+function Details({ failure: { kind, problem } }: { failure: Failure }) {
+  const { t, language } = useWords();
+  const lines = kind === "signedOut" ? [] : [problem.detail, ...(problem.errors ?? []).map(({ message }) => message)].filter((line): line is string => Boolean(line));
   return (
     <>
-      {lines.length ? <Notice>{lines.map((line) => <Text key={line} lang="en">{line}</Text>)}</Notice> : null}
+      {lines.length ? <Notice>{lines.map((line) => <Text key={line} lang={sentence(line, language).language}>{sentence(line, language).text}</Text>)}</Notice> : null}
       {problem.request_id ? <Text kind="small">{fill(t.failure.request, { id: "" })}{problem.request_id}</Text> : null}
     </>
   );

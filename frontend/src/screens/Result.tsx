@@ -73,6 +73,8 @@ function End({ answer, picture }: { answer: Assessment; picture: Picture }) {
   const say = (text: string) => sentence(text, language).text;
   const disclaimer = sentence(answer.disclaimer, language);
   const author = answer.fusion.engine === "llm" ? answer.fusion.model ?? "" : t.result.rules;
+  const { level_proposed: level } = answer.fusion;
+  const proposed = level ? ` · ${fill(t.result.proposed, { level: t.result.levels[level].toLocaleLowerCase(language) })}` : "";
   const share = async () => print(report(answer, await embedded(picture.uri), t, language, say));
   const again = () => { act({ is: "again" }); router.navigate("/picture"); };
   return (
@@ -84,7 +86,7 @@ function End({ answer, picture }: { answer: Assessment; picture: Picture }) {
         <Button label={SHARES ? t.result.share : t.result.print} onPress={() => void share()} />
       </Row>
       <Text kind="small">
-        {fill(t.result.author, { author })} · {new Date(answer.created_at).toLocaleString(language)} · {fill(t.result.id, { id: answer.id })}
+        {fill(t.result.author, { author })}{proposed} · {new Date(answer.created_at).toLocaleString(language, { dateStyle: "medium", timeStyle: "short" })} · {fill(t.result.id, { id: answer.id })}
       </Text>
     </Card>
   );

@@ -3,9 +3,8 @@ import { useEffect, useState } from "react";
 import { StyleSheet, View } from "react-native";
 
 import { assess } from "@/api/assess";
-import { API_URL } from "@/api/base";
+import { BY } from "@/api/by";
 import { Failure } from "@/api/problem";
-import { imagePart, isOffline, send } from "@/api/transport";
 import { useFlow } from "@/flow/context";
 import { plain, useWords } from "@/strings";
 import { useColours } from "@/theme";
@@ -32,7 +31,7 @@ function useAssessment(attempt: number) {
     if (!picture) return;
     const stop = new AbortController();
     act({ is: "sending" });
-    assess(picture, answers, language, stop.signal, (finding) => act({ is: "arrived", ...finding }), { url: API_URL, send, imagePart, isOffline })
+    assess(picture, answers, language, stop.signal, ({ name, status }) => act({ is: "arrived", name, status }), BY)
       .then((answer) => { act({ is: "done", answer }); router.replace("/result"); })
       .catch((error: unknown) => {
         if (!stop.signal.aborted) act({ is: "failed", failure: error instanceof Failure ? error : new Failure("unreadable") });
@@ -59,7 +58,7 @@ function Progress() {
             const state = status === undefined ? t.sending.states.waiting : plain({ ok: t.sending.states.done, ...t.sending.states }, status);
             return (
               <View role="listitem" key={part} style={box.item}>
-                <Text aria-hidden colour={status === "ok" ? colours.accent : colours.soft} kind="bold">{status === undefined ? "○" : status === "ok" ? "✓" : "–"}</Text>
+                <Text aria-hidden style={box.mark} colour={status === "ok" ? colours.accent : colours.soft} kind="bold">{status === undefined ? "○" : status === "ok" ? "✓" : "–"}</Text>
                 <Text style={box.grow} kind={status ? "body" : "soft"}>{t.sending.parts[part]}</Text><Text kind="soft">{state}</Text>
               </View>
             );
@@ -71,4 +70,4 @@ function Progress() {
   );
 }
 
-const box = StyleSheet.create({ list: { gap: 10 }, item: { flexDirection: "row", gap: 12 }, grow: { flex: 1 } });
+const box = StyleSheet.create({ list: { gap: 10 }, item: { flexDirection: "row", gap: 12 }, grow: { flex: 1 }, mark: { width: 20, textAlign: "center" } });

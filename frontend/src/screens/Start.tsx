@@ -3,6 +3,8 @@ import { useState } from "react";
 import { Pressable, StyleSheet, View } from "react-native";
 
 import { useFlow } from "@/flow/context";
+import { SignInButton } from "@/sign-in/SignInButton";
+import { useSession } from "@/sign-in/session";
 import { useWords } from "@/strings";
 import { useColours, useWide } from "@/theme";
 import { Button, Card, List, Notice, Row, Screen, Text } from "@/ui";
@@ -13,6 +15,8 @@ export function Start() {
   const wide = useWide();
   const { flow } = useFlow();
   const [asked, ask] = useState(false);
+  const session = useSession();
+  const signsIn = session?.required && session.possible && !session.signedIn;
   const colours = useColours();
   return (
     <Screen title={t.start.title}>
@@ -27,8 +31,9 @@ export function Start() {
         <Text>{t.start.privacy}</Text>
         <Consent />
         {asked && !flow.consent ? <Notice tone={colours.error}><Text role="alert" colour={colours.error}>{t.start.needConsent}</Text></Notice> : null}
+        {signsIn ? <Text>{t.signIn.first}</Text> : null}
         <Row>
-          <Button main label={t.start.begin} onPress={() => (flow.consent ? router.push("/picture") : ask(true))} />
+          {signsIn ? <SignInButton main /> : <Button main label={t.start.begin} onPress={() => (flow.consent ? router.push("/picture") : ask(true))} />}
           <Button label={t.start.diary} onPress={() => router.push("/diary")} />
         </Row>
         <Text kind="small">{t.start.diaryHint}</Text>

@@ -3,6 +3,7 @@ import { useEffect, type PropsWithChildren } from "react";
 import { Platform, Pressable, ScrollView, StyleSheet, Text as Plain, View, type TextProps } from "react-native";
 import { useSafeAreaInsets } from "react-native-safe-area-context";
 
+import { signOut, useSession } from "@/sign-in/session";
 import { useColours } from "@/theme";
 import { LANGUAGES, STRINGS, useWords } from "@/strings";
 
@@ -17,16 +18,16 @@ export function Text({ kind = "body", colour, lang, style, ...rest }: TextProps 
   return <Plain {...heading} {...{ lang }} {...rest} style={[text.body, text[kind], { color: colour ?? (soft ? colours.soft : colours.ink) }, style]} />;
 }
 
-/** A button. `main` is the way on; `off` says why nothing happens yet through the label, and stays focusable. */
-export function Button({ label, onPress, main = false, off = false, busy = false, expanded }: {
-  label: string; onPress: () => void; main?: boolean; off?: boolean; busy?: boolean; expanded?: boolean;
+/** A button. `sign` is shown in place of its label. `main` is the way on; `off` says why nothing happens yet through the label, and stays focusable. */
+export function Button({ label, onPress, main = false, off = false, busy = false, expanded, pressed: held, sign }: {
+  label: string; onPress: () => void; main?: boolean; off?: boolean; busy?: boolean; expanded?: boolean; pressed?: boolean; sign?: string;
 }) {
   const colours = useColours();
   const back = main && !off ? colours.accent : colours.card;
   return (
-    <Pressable role="button" aria-disabled={off} aria-busy={busy} aria-expanded={expanded} onPress={() => { if (!off) onPress(); }}
-      style={({ pressed }) => [box.button, { backgroundColor: pressed ? colours.tint : back, borderColor: main && !off ? colours.accent : colours.edge }]}>
-      {({ pressed }) => <Text kind="bold" colour={off ? colours.soft : main && !pressed ? colours.onAccent : colours.ink} style={text.centre}>{label}</Text>}
+    <Pressable role="button" aria-label={sign && label} aria-disabled={off} aria-busy={busy} aria-expanded={expanded} {...{ "aria-pressed": held }} onPress={() => { if (!off) onPress(); }}
+      style={({ pressed }) => [box.button, sign ? box.sign : null, { backgroundColor: pressed ? colours.tint : back, borderColor: main && !off ? colours.accent : colours.edge }]}>
+      {({ pressed }) => <Text kind="bold" colour={off ? colours.soft : main && !pressed ? colours.onAccent : colours.ink} style={text.centre}>{sign ?? label}</Text>}
     </Pressable>
   );
 }
@@ -74,6 +75,7 @@ export function Screen({ children, title, narrow = false }: PropsWithChildren<{ 
 
 function Header() {
   const { t, language, choose } = useWords();
+  const session = useSession();
   const colours = useColours();
   return (
     <View role="banner" style={[box.main, box.header]}>
@@ -86,17 +88,23 @@ function Header() {
             <Text kind={code === language ? "bold" : "soft"} lang={code} style={code === language && text.chosen}>{STRINGS[code].language}</Text>
           </Pressable>
         ))}
+        {session?.signedIn ? (
+          <Pressable role="button" onPress={() => void signOut().then(() => router.navigate("/"))} style={box.touch}><Text kind="soft">{t.signIn.out}</Text></Pressable>
+        ) : null}
       </View>
     </View>
   );
 }
 
+/** A length of type in points; on web in rem, so that the browser's own text size counts. */
+const size = (points: number) => (Platform.OS === "web" ? `${points / 16}rem` as unknown as number : points);
+
 const text = StyleSheet.create({
-  body: { fontSize: 16, lineHeight: 25, fontFamily: Platform.select({ web: 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif' }) },
-  soft: {}, small: { fontSize: 14, lineHeight: 21 }, bold: { fontWeight: "600" },
-  title: { fontSize: 29, lineHeight: 36, fontWeight: "700", letterSpacing: -0.4, ...(Platform.OS === "web" ? { outlineStyle: "none" as never } : {}) },
-  figure: { fontSize: 29, lineHeight: 36, fontWeight: "700" }, heading: { fontSize: 21, lineHeight: 28, fontWeight: "700" }, sub: { fontSize: 17, lineHeight: 24, fontWeight: "600" },
-  centre: { textAlign: "center" }, name: { fontSize: 18 }, chosen: { textDecorationLine: "underline" },
+  body: { fontSize: size(16), lineHeight: size(25), fontFamily: Platform.select({ web: 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif' }) },
+  soft: {}, small: { fontSize: size(14), lineHeight: size(21) }, bold: { fontWeight: "600" },
+  title: { fontSize: size(29), lineHeight: size(36), fontWeight: "700", letterSpacing: -0.4, ...(Platform.OS === "web" ? { outlineStyle: "none" as never } : {}) },
+  figure: { fontSize: size(29), lineHeight: size(36), fontWeight: "700" }, heading: { fontSize: size(21), lineHeight: size(28), fontWeight: "700" }, sub: { marginTop: 4, fontSize: size(17), lineHeight: size(24), fontWeight: "600" },
+  centre: { textAlign: "center" }, name: { fontSize: size(18) }, chosen: { textDecorationLine: "underline" },
 });
 
 const box = StyleSheet.create({
@@ -104,5 +112,6 @@ const box = StyleSheet.create({
   header: { flexDirection: "row", justifyContent: "space-between", alignItems: "center", gap: 8 }, touch: { minHeight: 44, minWidth: 44, justifyContent: "center", alignItems: "center" },
   card: { borderWidth: 1, borderRadius: 14, padding: 18, gap: 12 }, notice: { borderStartWidth: 4, paddingStart: 14, paddingVertical: 2, gap: 4 },
   button: { minHeight: 48, paddingHorizontal: 18, paddingVertical: 10, borderRadius: 10, borderWidth: 1, justifyContent: "center" },
+  sign: { paddingHorizontal: 0, minWidth: 40, flexShrink: 1, flexGrow: 1 },
   row: { flexDirection: "row", flexWrap: "wrap", gap: 10, alignItems: "center" }, list: { gap: 6 }, item: { flexDirection: "row", gap: 8 }, grow: { flex: 1 },
 });

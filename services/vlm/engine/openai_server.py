@@ -6,6 +6,7 @@ import base64
 import httpx2
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from services.common import tracing
 from services.vlm.engine.port import EngineFailure
 
 TOP_LOGPROBS = 20
@@ -83,7 +84,8 @@ class OpenAIEngine:
 
     async def _post(self, request: dict[str, object]) -> tuple[int, bytes]:
         timeout = httpx2.Timeout(None, connect=1.0)
-        async with self._http.stream("POST", "/chat/completions", json=request, timeout=timeout) as answer:
+        sent = self._http.stream("POST", "/chat/completions", json=request, headers=tracing.header(), timeout=timeout)
+        async with sent as answer:
             body = bytearray()
             async for part in answer.aiter_bytes():
                 body += part

@@ -127,6 +127,6 @@ def test_a_key_is_what_turns_the_hosted_model_on(
 ) -> None:
     monkeypatch.setattr(service, "settings", Settings.model_construct(llm_api_key=SecretStr(key)))
     bento = service.FusionService.inner()
-    assert (bento.core.explainer is not None) == bool(key)
+    assert bento.core.asked == bool(key)
     assert asyncio.run(service.model())["llm"] == (service.settings.llm_model if key else None)
     asyncio.run(bento.close())

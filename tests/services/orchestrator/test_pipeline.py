@@ -39,9 +39,8 @@ class FakeNodes:
 
 def assess(asked: Any, **seen: Any) -> tuple[str, str]:
     nodes: Any = FakeNodes(**seen)
-    trace: Any = None
     submission = Submission(b"", {"age": 25}, asked)
-    answer = asyncio.run(Assessor(nodes, Rules(0.025), 10).assess(submission, trace, heatmap=False))
+    answer = asyncio.run(Assessor(nodes, Rules(0.025), 10).assess(submission, heatmap=False))
     assert answer.findings.classifier.modality == seen.get("modality")
     return answer.modality, answer.risk.level
 

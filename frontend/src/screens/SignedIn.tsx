@@ -1,0 +1,37 @@
+import { router } from "expo-router";
+import { useEffect, useState } from "react";
+import { Platform } from "react-native";
+
+import { useFlow } from "@/flow/context";
+import { kept } from "@/sign-in/kept";
+import { complete } from "@/sign-in/session";
+import { SignInButton } from "@/sign-in/SignInButton";
+import { useWords } from "@/strings";
+import { Button, Card, Row, Screen, Text } from "@/ui";
+
+/** Where the issuer sends a person back to on web: ends the sign-in, and goes on with what was in hand. */
+export function SignedIn() {
+  const { t } = useWords();
+  const { act } = useFlow();
+  const [failed, setFailed] = useState(false);
+  useEffect(() => {
+    if (Platform.OS !== "web" || begun === location.href) return;
+    begun = location.href;
+    const flow = kept.take();
+    act({ is: "restored", flow });
+    complete(location.href).then(() => router.replace(flow.picture ? "/sending" : flow.consent ? "/picture" : "/"), () => setFailed(true));
+  }, [act]);
+  return (
+    <Screen narrow title={t.signIn.title}>
+      <Text kind="title">{failed ? t.signIn.failed : t.signIn.title}</Text>
+      {failed ? (
+        <Card>
+          <Text role="alert">{t.signIn.failedWay}</Text>
+          <Row><SignInButton main /><Button label={t.failure.restart} onPress={() => router.replace("/")} /></Row>
+        </Card>
+      ) : <Text role="status">{t.signIn.ending}</Text>}
+    </Screen>
+  );
+}
+
+let begun = ""; // React mounts twice while developing, and a code is good for one try

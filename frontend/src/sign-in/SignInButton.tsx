@@ -1,0 +1,26 @@
+import { useState } from "react";
+
+import { useFlow } from "@/flow/context";
+import { useWords } from "@/strings";
+import { Button, Text } from "@/ui";
+
+import { kept } from "./kept";
+import { begin } from "./session";
+
+/** Signs in; on web the page is left, so what is in hand is put aside first. */
+export function SignInButton({ main = false, onDone }: { main?: boolean; onDone?: () => void }) {
+  const { t } = useWords();
+  const { flow } = useFlow();
+  const [state, setState] = useState<"idle" | "busy" | "failed">("idle");
+  const go = async () => {
+    setState("busy");
+    kept.put(flow);
+    await begin().then(() => { setState("idle"); onDone?.(); }, () => setState("failed"));
+  };
+  return (
+    <>
+      <Button main={main} busy={state === "busy"} label={t.signIn.go} onPress={() => { if (state !== "busy") void go(); }} />
+      {state === "failed" ? <Text role="alert">{t.signIn.unreachable}</Text> : null}
+    </>
+  );
+}

@@ -1,0 +1,267 @@
+// What the real services cannot be brought to at will, by `melalog serve --sandbox`; and by the relay what not even that can.
+import assert from "node:assert/strict";
+import { after, before } from "node:test";
+
+import { button, DESKTOP, here, launch, look, open, PHONE, PICTURE, send, sendOff, shot, test, toPicture, toQuestions } from "./browser.mjs";
+import { assessment, serve } from "./system.mjs";
+
+let browser, system;
+before(async () => {
+  system = await serve({ sandbox: true });
+  browser = await launch("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream");
+});
+after(async () => { await browser?.close(); await system?.close(); });
+
+async function view(situation, ...how) {
+  meet(situation);
+  return open(browser, system.url, ...how);
+}
+const meet = (situation) => { system.state.headers = situation ? { "x-melalog-sandbox": situation } : {}; };
+const answerInstead = (status, body, headers = {}) => (response) => response.writeHead(status, { "content-type": "application/problem+json", ...headers }).end(JSON.stringify({ type: "about:blank", title: "", status, detail: body, request_id: "7163c207-0000-4000-8000-000000000000", errors: [] }));
+
+for (const level of ["low", "high"]) {
+  test(`${level} is said in words, in shape and in colour`, async () => {
+    const seen = await view(level, PHONE, level === "low" ? "de" : "en", level === "low" ? "light" : "dark");
+    await send(seen);
+    await seen.page.getByRole("img", { name: seen.t.result.levelIs.replace("{level}", seen.t.result.levels[level]) }).waitFor();
+    await look({ ...seen, name: level }, "result");
+    assert.deepEqual(seen.wrong, []);
+    await seen.context.close();
+  });
+}
+
+test("findings are seen one by one, and stopping ends the work", async () => {
+  const seen = await view("", PHONE);
+  const { page, t } = seen;
+  await toQuestions(seen);
+  meet("slow");
+  const gone = system.state.gone;
+  await sendOff(seen);
+  const part = (name) => page.getByRole("listitem").filter({ hasText: t.sending.parts[name] });
+  await part("classifier").getByText(t.sending.states.done).waitFor();
+  assert.equal(await part("vlm").getByText(t.sending.states.waiting).count(), 1);
+  await part("vlm").getByText(t.sending.states.done).waitFor();
+  assert.equal(await part("questionnaire").getByText(t.sending.states.waiting).count(), 1);
+  await look({ ...seen, name: "slow" }, "sending");
+  await button(page, t.sending.stop).click();
+  await page.waitForTimeout(700);
+  assert.equal(system.state.gone, gone + 1);
+  await seen.context.close();
+});
+
+test("a picture that cannot be judged is said before any question, with how to retake it", async () => {
+  const seen = await view("422");
+  const { page, t } = seen;
+  await toPicture(seen);
+  await button(page, t.picture.use).click();
+  await page.getByText(t.failure.picture[1]).waitFor();
+  await look({ ...seen, name: "refused" }, "advice");
+  meet("");
+  await page.locator("#choose").setInputFiles(PICTURE);
+  await button(page, t.picture.use).click();
+  await page.getByRole("textbox").waitFor();
+  await seen.context.close();
+});
+
+test("a picture unlike a skin spot is told, and may be used anyway", async () => {
+  const seen = await view("strange");
+  const { page, t } = seen;
+  await toPicture(seen);
+  await button(page, t.picture.use).click();
+  await page.getByText(t.picture.unfamiliar).waitFor();
+  await button(page, t.picture.anyway).click();
+  await page.getByRole("textbox").waitFor();
+  await sendOff(seen);
+  await page.getByText(t.result.unfamiliar).waitFor();
+  await button(page, t.failure.retake).waitFor();
+  await seen.context.close();
+});
+
+const FAILURES = [
+  ["422", null, "picture", "retake"], ["401", null, "signedOut", "again"], ["503", null, "busy", "again"],
+  ["413", answerInstead(413, "The picture has more than 15 MB."), "picture", "retake"], ["415", answerInstead(415, "This is not one of the four formats."), "picture", "retake"],
+  ["403", answerInstead(403, "This sign-in does not cover assessments."), "forbidden", "again"], ["500", answerInstead(500, "An internal error occurred."), "other", "again"],
+];
+for (const [situation, instead, kind, way] of FAILURES) {
+  test(`${situation} has its own screen and a way on`, async () => {
+    const seen = await view("");
+    const { page, t } = seen;
+    await toQuestions(seen);
+    if (instead) system.state.instead = instead;
+    else meet(situation);
+    try {
+      await sendOff(seen);
+      await page.getByText(t.failure[kind][0]).first().waitFor();
+    } finally { system.state.instead = null; }
+    await page.getByText(t.failure.kept).waitFor();
+    await look({ ...seen, name: situation }, "failure");
+    meet("");
+    if (situation === "503") return seen.context.close(); // waiting is tested with 429
+    await button(page, t.failure[way]).click();
+    if (way === "retake") await button(page, t.picture.use).waitFor(); // nothing is lost
+    else await page.getByText(t.result.todo).waitFor();
+    await seen.context.close();
+  });
+}
+
+test("busy waits as long as Retry-After says, then sends again", async () => {
+  const seen = await view("", PHONE, "de", "dark");
+  const { page, t } = seen;
+  await toQuestions(seen);
+  meet("429");
+  await sendOff(seen);
+  await button(page, t.failure.wait.replace("{n}", "3")).waitFor();
+  const before = system.state.sent.length;
+  await button(page, t.failure.wait.replace("{n}", "2")).click();
+  assert.equal(system.state.sent.length, before, "not before it is time");
+  await look({ ...seen, name: "busy" }, "failure");
+  meet("");
+  await button(page, t.failure.again).click();
+  await page.getByText(t.result.todo).waitFor();
+  await seen.context.close();
+});
+
+for (const [situation, missing] of [["degraded", "classifier"], ["no-vlm", "vlm"]]) {
+  test(`${situation}: the answer says that ${missing} is missing`, async () => {
+    const seen = await view(situation, DESKTOP);
+    await send(seen);
+    await seen.page.getByText(seen.t.words.missing[missing]).waitFor();
+    assert.deepEqual(assessment(system.state.answers.at(-1)).degraded, [missing]);
+    await look({ ...seen, name: situation }, "result");
+    await seen.context.close();
+  });
+}
+
+test("no connection, then no server: each says so, and goes on where it was", async () => {
+  const seen = await view("");
+  const { page, t } = seen;
+  await toQuestions(seen);
+  await page.getByRole("textbox").fill("67");
+  await seen.context.setOffline(true);
+  await sendOff(seen);
+  await page.getByText(t.failure.offline[0]).first().waitFor();
+  await look({ ...seen, name: "offline" }, "failure");
+  await seen.context.setOffline(false);
+  await system.stop();
+  await button(page, t.failure.again).click();
+  await page.getByText(t.failure.unreachable[0]).first().waitFor();
+  await look({ ...seen, name: "unreachable" }, "failure");
+  await system.start();
+  await button(page, t.failure.again).click();
+  await page.getByText(t.result.todo).waitFor();
+  assert.match(system.state.sent.at(-1).toString("latin1"), /\{"age":67\}/);
+  await seen.context.close();
+});
+
+test("the camera in the page: a square, the other camera, and the picture goes on", async () => {
+  const seen = await view("");
+  const { page, t, wrong } = seen;
+  await page.getByRole("checkbox").click();
+  await button(page, t.start.begin).click();
+  await button(page, t.picture.take).click();
+  await page.getByText(t.picture.camera.guide).waitFor();
+  await button(page, t.picture.camera.flip).click();
+  await page.waitForFunction(() => document.querySelector("video")?.readyState >= 2);
+  await look({ ...seen, name: "camera" }, "open");
+  await button(page, t.picture.camera.shoot).click();
+  await button(page, t.picture.use).waitFor();
+  const { width, height } = await page.getByRole("img", { name: t.picture.alt }).boundingBox();
+  assert.equal(Math.round(width), Math.round(height));
+  await button(page, t.picture.turn).click();
+  await button(page, t.picture.closer).click();
+  await button(page, t.picture.use).click();
+  await page.getByRole("textbox").waitFor();
+  assert.deepEqual(wrong, []);
+  await seen.context.close();
+});
+
+test("a HEIC picture is opened where the browser cannot, and goes on as JPEG without what was written beside it", async () => {
+  const seen = await view("");
+  await send(seen, here("spot.heic"));
+  await seen.page.getByText(seen.t.result.todo).waitFor();
+  const sent = system.state.sent.at(-1);
+  assert.ok(sent.includes(Buffer.from([0xff, 0xd8, 0xff])));
+  for (const mark of ["ftyp", "Exif", "Melalog test"]) assert.ok(!sent.includes(mark), mark);
+  assert.deepEqual(seen.wrong, []);
+  await seen.context.close();
+});
+
+test("the diary keeps pictures on the device, side by side, and deletes everything", async () => {
+  const seen = await view("low");
+  const { page, t } = seen;
+  await send(seen);
+  await button(page, t.result.keep).click();
+  await page.getByRole("radio", { name: t.sites.arm, exact: true }).click();
+  await button(page, t.result.keep).click();
+  await page.getByText(t.result.kept).waitFor();
+  meet("moderate");
+  await button(page, t.result.again).click();
+  await page.locator("#choose").setInputFiles(here("dark.jpg"));
+  await button(page, t.picture.use).click();
+  await page.getByRole("textbox").waitFor();
+  const before = system.state.sent.length;
+  await sendOff(seen);
+  await button(page, t.result.keep).click();
+  await page.getByRole("radio").nth(1).click();
+  await button(page, t.result.keep).click();
+  await page.getByText(t.result.kept).waitFor();
+  assert.equal(system.state.sent.length, before + 1, "keeping sends nothing");
+  await page.goto(`${system.url}/diary`);
+  await page.getByRole("heading", { name: t.sites.arm }).waitFor();
+  assert.equal(await page.getByRole("img").count(), 2);
+  await page.getByText(t.diary.rose).waitFor();
+  await look({ ...seen, name: "diary" }, "two");
+  await button(page, t.diary.removeAll).click();
+  await button(page, t.diary.yes).click();
+  await page.getByText(t.diary.empty).waitFor();
+  await page.reload();
+  await page.getByText(t.diary.empty).waitFor();
+  await seen.context.close();
+});
+
+test("the keyboard is enough, from the first page to the result", async () => {
+  const seen = await view("", DESKTOP);
+  const { page, t } = seen;
+  const reach = async (target) => { // by Tab alone
+    for (let n = 0; n < 120; n += 1) {
+      if (await target.evaluate((node) => node === document.activeElement)) return;
+      await page.keyboard.press("Tab");
+    }
+    assert.fail("Tab does not get there");
+  };
+  await reach(page.getByRole("checkbox"));
+  await page.keyboard.press("Space");
+  await reach(button(page, t.start.begin));
+  await page.keyboard.press("Enter");
+  await page.locator("#choose").setInputFiles(PICTURE);
+  await reach(button(page, t.picture.use));
+  await page.keyboard.press("Enter");
+  await page.getByRole("textbox").waitFor();
+  await reach(page.getByRole("radio", { checked: true }).first());
+  await page.keyboard.press("ArrowLeft");
+  assert.equal(await page.getByRole("radio", { checked: true }).first().getAttribute("aria-label"), t.questions.choices.male);
+  await reach(button(page, t.questions.send));
+  await page.keyboard.press("Enter");
+  await page.getByText(t.result.todo).waitFor();
+  const slider = page.getByRole("slider");
+  await reach(slider);
+  const value = await slider.inputValue();
+  await page.keyboard.press("ArrowRight");
+  assert.notEqual(await slider.inputValue(), value);
+  await seen.context.close();
+});
+
+test("text twice as large, as the browser's own setting asks, cuts nothing", async () => {
+  const seen = await view("");
+  const { page, t } = seen;
+  const small = await page.getByRole("heading", { level: 1 }).evaluate((node) => parseFloat(getComputedStyle(node).fontSize));
+  await page.addStyleTag({ content: "html { font-size: 200% }" });
+  assert.equal(await page.getByRole("heading", { level: 1 }).evaluate((node) => parseFloat(getComputedStyle(node).fontSize)), 2 * small);
+  await look({ ...seen, name: "large" }, "1-start");
+  await send(seen);
+  await page.getByText(t.result.todo).waitFor();
+  await page.waitForTimeout(500);
+  await look({ ...seen, name: "large" }, "5-result");
+  await shot({ ...seen, name: "large" }, "5-result");
+  await seen.context.close();
+});
