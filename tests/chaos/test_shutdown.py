@@ -6,7 +6,6 @@ import time
 from pathlib import Path
 
 import httpx2
-import psutil
 import pytest
 
 from tests.chaos.test_dependencies import CLASSIFIED, JUDGED
@@ -53,23 +52,6 @@ def test_a_request_in_hand_is_answered_and_a_new_one_refused(tmp_path: Path) -> 
         assert child.wait(GRACE_S) == 0
         assert time.monotonic() - asked < GRACE_S
         assert "Traceback" not in started.output()
-
-
-def test_a_worker_that_was_ended_alone_is_replaced_and_listens_again(tmp_path: Path) -> None:
-    with running(("fusion",), tmp_path, {}) as started:
-        url = f"http://127.0.0.1:{started.ports['fusion']}/readyz"
-        supervisor = psutil.Process(started.children["fusion"].pid)
-        (worker,) = [one for one in supervisor.children(recursive=True) if "worker" in " ".join(one.cmdline())]
-        worker.terminate()
-        worker.wait(10)
-        end = time.monotonic() + 60
-        while True:
-            try:
-                assert httpx2.get(url, timeout=2, trust_env=False).status_code == 200
-                break
-            except httpx2.TransportError:
-                assert time.monotonic() < end, started.output()
-                time.sleep(0.2)
 
 
 def _until_refused(url: str) -> float:
