@@ -403,7 +403,9 @@ def test_operators_see_the_engines_state() -> None:
 
 
 @pytest.mark.parametrize(("outcome", "up"), [(TOP, 1.0), (EngineFailure("invalid", "garbage"), 0.0)])
-def test_warming_up_asks_once_about_nothing_and_never_stops_the_start(outcome: Any, up: float) -> None:
+def test_warming_up_asks_once_about_nothing_and_never_stops_the_start(
+    outcome: list[tuple[str, float]] | EngineFailure, up: float
+) -> None:
     engine = FakeEngine(outcome)
 
     async def run() -> None:
