@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import mimetypes
 import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path, PurePosixPath
@@ -22,6 +23,10 @@ API = ("v1", "docs", "healthz", "livez", "readyz", "metrics", "openapi.json", "s
 HASHED = re.compile(r"[.-][0-9a-f]{16,}\.")
 """The bundler puts a file's digest in its name: such a file never changes."""
 INLINE_SCRIPT = re.compile(r"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", re.DOTALL | re.IGNORECASE)
+
+CODINGS = {"br": ".br", "gzip": ".gz"}
+"""What the build keeps beside a file, by content coding, the smallest first."""
+REFUSED = re.compile(r";\s*q=0(\.0*)?\s*$")
 
 Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -71,7 +76,13 @@ class WebApp(StaticFiles):
 
     def file_response(self, full_path: Any, stat_result: Any, scope: Scope, status_code: int = 200) -> Response:
         """As Starlette's, with our headers."""
-        answer = FileResponse(full_path, status_code=status_code, stat_result=stat_result)
+        path, coding = _coded(Path(full_path), Headers(scope=scope).get("accept-encoding", ""))
+        stat = path.stat() if coding else stat_result
+        kind = mimetypes.guess_type(full_path)[0]
+        answer = FileResponse(path, status_code=status_code, stat_result=stat, media_type=kind)
+        answer.headers["Vary"] = "Accept-Encoding"
+        if coding:
+            answer.headers["Content-Encoding"] = coding
         lasting = HASHED.search(Path(full_path).name)
         answer.headers["Cache-Control"] = "public, max-age=31536000, immutable" if lasting else "no-cache"
         answer.headers["X-Content-Type-Options"] = "nosniff"
@@ -81,6 +92,16 @@ class WebApp(StaticFiles):
         if self.is_not_modified(answer.headers, Headers(scope=scope)):
             return NotModifiedResponse(answer.headers)
         return answer
+
+
+def _coded(path: Path, accepted: str) -> tuple[Path, str]:
+    """The file as compressed by the build and its coding, where the caller takes one; else the file itself."""
+    taken = {part.partition(";")[0].strip().lower() for part in accepted.split(",") if not REFUSED.search(part)}
+    for coding, ending in CODINGS.items():
+        beside = path.with_name(path.name + ending)
+        if coding in taken and beside.is_file():
+            return beside, coding
+    return path, ""
 
 
 def _policy(index: str, settings: Settings) -> str:

@@ -29,7 +29,7 @@ export function KeepInDiary({ answer, picture }: { answer: Assessment; picture: 
   };
   if (state === "kept") return <Text role="status">✓ {t.result.kept}</Text>;
   if (state === "closed") return <View><Button label={t.result.keep} onPress={() => setState("open")} /></View>;
-  const named = ({ id, site: at, photos }: Spot) => ({ value: id, label: `${plain(t.sites, at)}, ${new Date(photos[0]!.date).toLocaleDateString(language)}` });
+  const named = ({ id, site: at, photos }: Spot) => ({ value: id, label: `${plain(t.sites, at)}, ${new Date(photos[0]!.date).toLocaleDateString(language, { dateStyle: "medium" })}` });
   return (
     <View style={{ gap: 10 }}>
       {spots.length ? <Choice label={t.diary.existing} value={spot} onChange={setSpot} options={[{ value: NEW, label: t.diary.addNew }, ...spots.map(named)]} /> : null}

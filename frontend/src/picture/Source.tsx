@@ -6,22 +6,25 @@ import { StyleSheet, View } from "react-native";
 import { useWords } from "@/strings";
 import { Button, Row, Text } from "@/ui";
 
+type Props = { onChosen: (uri: string) => void; onCamera: (open: boolean) => void; again: boolean };
+
 /** Where a picture comes from on a phone: the camera with a square frame and a ring for the distance, or the library. */
-export function Source({ onChosen, again }: { onChosen: (uri: string) => void; again: boolean }) {
+export function Source({ onChosen, onCamera, again }: Props) {
   const { t } = useWords();
   const [open, setOpen] = useState(false);
   const [permission, request] = useCameraPermissions();
   const [denied, setDenied] = useState(false);
+  const turn = (on: boolean) => { setOpen(on); onCamera(on); };
   const camera = async () => {
     const { granted } = permission?.granted ? permission : await request();
-    setOpen(granted);
+    turn(granted);
     setDenied(!granted);
   };
   const library = async () => {
     const { assets } = await launchImageLibraryAsync({ mediaTypes: ["images"], exif: false });
     if (assets?.[0]) onChosen(assets[0].uri);
   };
-  if (open) return <Camera onShot={(uri) => { setOpen(false); onChosen(uri); }} onClose={() => setOpen(false)} />;
+  if (open) return <Camera onShot={(uri) => { turn(false); onChosen(uri); }} onClose={() => turn(false)} />;
   return (
     <>
       {denied ? <Text role="alert">{t.picture.camera.denied}</Text> : null}

@@ -7,22 +7,25 @@ import { Camera } from "./WebCamera";
 
 const TOUCH = "(hover: none), (pointer: coarse)";
 
+type Props = { onChosen: (uri: string) => void; onCamera: (open: boolean) => void; again: boolean };
+
 /** Where a picture comes from on web: a file, or a camera: in the page, or the phone's own camera app where that is refused. */
-export function Source({ onChosen, again }: { onChosen: (uri: string) => void; again: boolean }) {
+export function Source({ onChosen, onCamera, again }: Props) {
   const { t } = useWords();
   const file = useRef<HTMLInputElement>(null);
   const camera = useRef<HTMLInputElement>(null);
   const [touch] = useState(() => matchMedia(TOUCH).matches);
   const [state, setState] = useState<"closed" | "open" | "denied">("closed");
+  const turn = (to: typeof state) => { setState(to); onCamera(to === "open"); };
   const inPage = state !== "denied" && "mediaDevices" in navigator; // not there on a plain http address
-  if (state === "open") return <Camera onShot={(uri) => { setState("closed"); onChosen(uri); }} onClose={() => setState("closed")} onDenied={() => setState("denied")} />;
+  if (state === "open") return <Camera onShot={(uri) => { turn("closed"); onChosen(uri); }} onClose={() => turn("closed")} onDenied={() => turn("denied")} />;
   return (
     <>
       {state === "denied" ? <Text role="alert">{t.picture.camera.denied}</Text> : null}
       <Row>
         <FileInput id="choose" ref={file} onChosen={onChosen} />
         <FileInput id="take" ref={camera} capture="environment" onChosen={onChosen} />
-        {touch || inPage ? <Button main={!again && touch} label={t.picture.take} onPress={() => (inPage ? setState("open") : camera.current?.click())} /> : null}
+        {touch || inPage ? <Button main={!again && touch} label={t.picture.take} onPress={() => (inPage ? turn("open") : camera.current?.click())} /> : null}
         <Button main={!again && !touch} label={again ? t.picture.another : t.picture.choose} onPress={() => file.current?.click()} />
       </Row>
     </>

@@ -1,11 +1,11 @@
 import { useId, useState } from "react";
-import { StyleSheet, TextInput, View } from "react-native";
+import { Pressable, StyleSheet, TextInput, View } from "react-native";
 
 import type { Question } from "@/api/questionnaire";
 import { useFlow } from "@/flow/context";
 import { fill, plain, sentence, useWords } from "@/strings";
 import { useColours } from "@/theme";
-import { Button, Text } from "@/ui";
+import { Text } from "@/ui";
 import { Choice } from "@/ui/Choice";
 
 import { complaint } from "./answers";
@@ -20,11 +20,21 @@ export function Asked({ question, typed, onTyped, open = false }: Props) {
   const asked = sentence(question.text, language), told = sentence(question.help, language);
   return (
     <View style={[box.question, { borderTopColor: colours.line }]}>
-      <Text kind="sub" aria-level={open ? 2 : 3} lang={asked.language}>{asked.text}</Text>
-      {question.type === "integer"
-        ? <Age question={question} typed={typed} onTyped={onTyped} label={asked.text} />
-        : <Choices question={question} label={asked.text} />}
-      {open ? null : <View style={box.start}><Button label={`${helped ? "▾" : "▸"} ${t.questions.help}`} expanded={helped} onPress={() => help(!helped)} /></View>}
+      <View style={!open && box.beside}>
+        <View style={!open && box.half}>
+          <Text kind="sub" aria-level={open ? 2 : 3} lang={asked.language}>{asked.text}</Text>
+          {open ? null : (
+            <Pressable role="button" aria-expanded={helped} aria-label={`${t.questions.help} ${asked.text}`} onPress={() => help(!helped)} style={box.help}>
+              <Text kind="small">{helped ? "▾" : "▸"} {t.questions.help}</Text>
+            </Pressable>
+          )}
+        </View>
+        <View style={open ? box.under : box.half}>
+          {question.type === "integer"
+            ? <Age question={question} typed={typed} onTyped={onTyped} label={asked.text} />
+            : <Choices question={question} label={asked.text} />}
+        </View>
+      </View>
       {helped ? (
         <View>
           <Text kind="soft" lang={told.language}>{told.text}</Text>
@@ -67,6 +77,7 @@ function Age({ question, typed, onTyped, label }: Omit<Props, "open"> & { label:
 }
 
 const box = StyleSheet.create({
-  question: { gap: 8, borderTopWidth: 1, paddingTop: 14 }, start: { alignItems: "flex-start" },
+  question: { gap: 8, borderTopWidth: 1, paddingTop: 14 }, beside: { flexDirection: "row", gap: 24, alignItems: "center" }, half: { flex: 1 }, under: { marginTop: 8 },
+  help: { minHeight: 32, alignSelf: "flex-start", justifyContent: "center" },
   number: { fontSize: 18, minHeight: 48, width: 120, borderWidth: 1, borderRadius: 10, paddingHorizontal: 14 },
 });

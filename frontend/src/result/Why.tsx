@@ -70,7 +70,7 @@ function Factors({ finding }: { finding: Assessment["findings"]["questionnaire"]
           </View>
         ))}
       </View>
-      <Text kind="small">{fill(t.result.together, { x: number(finding.likelihood_ratio), version: finding.version })}</Text>
+      {factors.length ? <Text kind="small">{fill(t.result.together, { x: number(finding.likelihood_ratio), version: finding.version })}</Text> : null}
     </Card>
   );
 }

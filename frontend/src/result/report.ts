@@ -26,7 +26,7 @@ ${part(t.result.weights, list(why.bars.map((bar) => `${bar.name}: ${bar.text}`))
 ${part(t.result.doctor, risk.questions_for_doctor?.length ? list(risk.questions_for_doctor.map(say)) : "")}
 ${part(t.result.classifier, text(words.classifier))}${part(t.result.vlm, text(words.vlm))}
 ${text(words.quality)}<p class="note"><strong>${escape(say(answer.disclaimer))}</strong></p>
-<p class="note">${escape(new Date(answer.created_at).toLocaleString(language))} · ${escape(answer.id)}</p></body></html>`;
+<p class="note">${escape(new Date(answer.created_at).toLocaleString(language, { dateStyle: "medium", timeStyle: "short" }))} · ${escape(answer.id)}</p></body></html>`;
 }
 
 const STYLE = "body{font:11pt/1.45 system-ui,sans-serif;margin:15mm;color:#111}h1{font-size:18pt}h2{font-size:12pt;margin:6mm 0 1mm}"

@@ -38,11 +38,11 @@ function OneSpot({ spot, onRemove }: { spot: Spot; onRemove: () => void }) {
   const { t } = useWords();
   const colours = useColours();
   const latest = spot.photos.at(-1)!, before = spot.photos.at(-2), earlier = spot.photos.slice(0, -2).reverse();
-  const changed = trend(spot);
+  const changed = trend(spot), since = before ? days({ ...spot, photos: [before, latest] }) : 0;
   return (
     <Card>
       <Text kind="heading">{plain(t.sites, spot.site)}</Text>
-      <Text kind="small">{fill(t.diary.photos, { n: spot.photos.length })}{before ? ` · ${fill(t.diary.days, { n: days({ ...spot, photos: [before, latest] }) })}` : ""}</Text>
+      <Text kind="small">{fill(t.diary.photos, { n: spot.photos.length })}{since ? ` · ${fill(t.diary.days, { n: since })}` : ""}</Text>
       <Row>
         {before ? <Shown photo={before} title={t.diary.before} /> : null}
         <Shown photo={latest} title={t.diary.latest} />
@@ -56,7 +56,7 @@ function OneSpot({ spot, onRemove }: { spot: Spot; onRemove: () => void }) {
 
 function Shown({ photo, title }: { photo: Photo; title: string }) {
   const { t, language } = useWords();
-  const date = new Date(photo.date).toLocaleDateString(language);
+  const date = new Date(photo.date).toLocaleDateString(language, { dateStyle: "medium" });
   const alt = fill(t.diary.alt, { date });
   return (
     <View style={title ? box.large : box.small}>

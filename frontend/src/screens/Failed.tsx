@@ -5,7 +5,7 @@ import type { Failure, Kind } from "@/api/problem";
 import { useFlow } from "@/flow/context";
 import { SignInButton } from "@/sign-in/SignInButton";
 import { useSession } from "@/sign-in/session";
-import { fill, useWords, type Strings } from "@/strings";
+import { fill, sentence, useWords, type Strings } from "@/strings";
 import { Button, Card, Notice, Row, Screen, Text } from "@/ui";
 
 /** Why there is no answer, and the way on. */
@@ -29,7 +29,7 @@ export function Failed({ failure, onRetry }: { failure: Failure; onRetry: () => 
           {failure.kind === "picture" ? <Button main label={t.failure.retake} onPress={() => router.navigate("/picture")} /> : null}
           {signsIn ? <SignInButton main onDone={onRetry} /> : null}
           {failure.kind === "answers" ? <Button main label={t.failure.answers} onPress={() => router.navigate("/questions")} /> : null}
-          {RETRIED.includes(failure.kind) ? <Button main={!signsIn} label={again} off={left > 0} onPress={onRetry} /> : null}
+          {RETRIED.includes(failure.kind) && !signsIn ? <Button main label={again} off={left > 0} onPress={onRetry} /> : null}
           <Button label={t.failure.restart} onPress={restart} />
         </Row>
       </Card>
@@ -41,13 +41,13 @@ const RETRIED: Kind[] = ["signedOut", "forbidden", "offline", "unreachable", "bu
 
 const words = (t: Strings, kind: Kind): string[] => (kind === "answers" ? t.failure.answersProblem : t.failure[kind]);
 
-/** What the server said, which is English. */
-function Details({ failure: { problem } }: { failure: Failure }) {
-  const { t } = useWords();
-  const lines = [problem.detail, ...(problem.errors ?? []).map(({ message }) => message)].filter((line): line is string => Boolean(line));
+/** What the server said, where it is meant for the person. */
+function Details({ failure: { kind, problem } }: { failure: Failure }) {
+  const { t, language } = useWords();
+  const lines = kind === "signedOut" ? [] : [problem.detail, ...(problem.errors ?? []).map(({ message }) => message)].filter((line): line is string => Boolean(line));
   return (
     <>
-      {lines.length ? <Notice>{lines.map((line) => <Text key={line} lang="en">{line}</Text>)}</Notice> : null}
+      {lines.length ? <Notice>{lines.map((line) => <Text key={line} lang={sentence(line, language).language}>{sentence(line, language).text}</Text>)}</Notice> : null}
       {problem.request_id ? <Text kind="small">{fill(t.failure.request, { id: "" })}{problem.request_id}</Text> : null}
     </>
   );

@@ -86,7 +86,7 @@ function End({ answer, picture }: { answer: Assessment; picture: Picture }) {
         <Button label={SHARES ? t.result.share : t.result.print} onPress={() => void share()} />
       </Row>
       <Text kind="small">
-        {fill(t.result.author, { author })}{proposed} · {new Date(answer.created_at).toLocaleString(language)} · {fill(t.result.id, { id: answer.id })}
+        {fill(t.result.author, { author })}{proposed} · {new Date(answer.created_at).toLocaleString(language, { dateStyle: "medium", timeStyle: "short" })} · {fill(t.result.id, { id: answer.id })}
       </Text>
     </Card>
   );

@@ -58,7 +58,7 @@ function Progress() {
             const state = status === undefined ? t.sending.states.waiting : plain({ ok: t.sending.states.done, ...t.sending.states }, status);
             return (
               <View role="listitem" key={part} style={box.item}>
-                <Text aria-hidden colour={status === "ok" ? colours.accent : colours.soft} kind="bold">{status === undefined ? "○" : status === "ok" ? "✓" : "–"}</Text>
+                <Text aria-hidden style={box.mark} colour={status === "ok" ? colours.accent : colours.soft} kind="bold">{status === undefined ? "○" : status === "ok" ? "✓" : "–"}</Text>
                 <Text style={box.grow} kind={status ? "body" : "soft"}>{t.sending.parts[part]}</Text><Text kind="soft">{state}</Text>
               </View>
             );
@@ -70,4 +70,4 @@ function Progress() {
   );
 }
 
-const box = StyleSheet.create({ list: { gap: 10 }, item: { flexDirection: "row", gap: 12 }, grow: { flex: 1 } });
+const box = StyleSheet.create({ list: { gap: 10 }, item: { flexDirection: "row", gap: 12 }, grow: { flex: 1 }, mark: { width: 20, textAlign: "center" } });

@@ -8,9 +8,9 @@ import { useFlow } from "@/flow/context";
 import { prepare } from "@/picture/prepare";
 import { Source } from "@/picture/Source";
 import { UNTOUCHED, type Edit, type Picture } from "@/picture/types";
-import { plain, useWords } from "@/strings";
+import { plain, sentence, useWords } from "@/strings";
 import { useColours } from "@/theme";
-import { Button, Card, List, Notice, Row, Screen, Text } from "@/ui";
+import { Button, Card, List, Notice, Screen, Text } from "@/ui";
 
 /** Photograph or choose, bring the spot into the square, and hear at once what could be better. */
 export function TakePicture() {
@@ -18,6 +18,8 @@ export function TakePicture() {
   const { flow } = useFlow();
   const [uri, setUri] = useState("");
   const [edit, setEdit] = useState<Edit>(UNTOUCHED);
+  const [camera, setCamera] = useState(false);
+  const [heard, setHeard] = useState<Picture>();
   const { picture, failed } = usePrepared(uri, edit);
   if (!flow.consent) return <Redirect href="/" />;
   const choose = (chosen: string) => { setUri(chosen); setEdit(UNTOUCHED); };
@@ -26,15 +28,15 @@ export function TakePicture() {
       <Text kind="title">{t.picture.title}</Text>
       <Card>
         <Text>{uri ? t.picture.adjust : t.picture.hint}</Text>
-        <Frame picture={picture ?? (uri ? null : flow.picture)} />
+        {camera ? null : <Frame picture={picture ?? (uri ? null : flow.picture)} />}
         <View role="status">
           {failed ? <Text>{t.picture.unreadable}</Text> : null}
           {uri && !picture && !failed ? <Text kind="soft">{t.picture.preparing}</Text> : null}
-          {picture ? <Advice picture={picture} /> : null}
+          {picture && !camera && heard !== picture ? <Advice picture={picture} /> : null}
         </View>
-        {uri && !failed ? <Adjust edit={edit} onChange={setEdit} /> : null}
-        <Source onChosen={choose} again={uri !== ""} />
-        <Use key={picture?.uri} picture={picture ?? (uri ? null : flow.picture)} />
+        {uri && !failed && !camera ? <Adjust edit={edit} onChange={setEdit} /> : null}
+        {camera ? null : <Use key={picture?.uri} picture={picture ?? (uri ? null : flow.picture)} onHeard={setHeard} />}
+        <Source onChosen={choose} onCamera={setCamera} again={uri !== "" && !failed} />
       </Card>
     </Screen>
   );
@@ -81,22 +83,22 @@ function Adjust({ edit, onChange }: { edit: Edit; onChange: (edit: Edit) => void
   const { t } = useWords();
   const move = (x: number, y: number) => onChange({ ...edit, x: within(edit.x + x), y: within(edit.y + y) });
   return (
-    <Row>
-      <Button label={`⟳ ${t.picture.turn}`} onPress={() => onChange({ ...UNTOUCHED, turns: (edit.turns + 1) % 4 })} />
-      <Button label={`+ ${t.picture.closer}`} off={edit.zoom >= 8} onPress={() => onChange({ ...edit, zoom: Math.min(edit.zoom * 1.25, 8) })} />
-      <Button label={`− ${t.picture.wider}`} off={edit.zoom <= 1} onPress={() => onChange({ ...edit, zoom: Math.max(edit.zoom / 1.25, 1) })} />
-      <Button label={`← ${t.picture.left}`} onPress={() => move(-0.05, 0)} />
-      <Button label={`→ ${t.picture.right}`} onPress={() => move(0.05, 0)} />
-      <Button label={`↑ ${t.picture.up}`} onPress={() => move(0, -0.05)} />
-      <Button label={`↓ ${t.picture.down}`} onPress={() => move(0, 0.05)} />
-    </Row>
+    <View role="group" aria-label={t.picture.adjust} style={box.tools}>
+      <Button sign="⟳" label={t.picture.turn} onPress={() => onChange({ ...UNTOUCHED, turns: (edit.turns + 1) % 4 })} />
+      <Button sign="+" label={t.picture.closer} off={edit.zoom >= 8} onPress={() => onChange({ ...edit, zoom: Math.min(edit.zoom * 1.25, 8) })} />
+      <Button sign="−" label={t.picture.wider} off={edit.zoom <= 1} onPress={() => onChange({ ...edit, zoom: Math.max(edit.zoom / 1.25, 1) })} />
+      <Button sign="←" label={t.picture.left} onPress={() => move(-0.05, 0)} />
+      <Button sign="→" label={t.picture.right} onPress={() => move(0.05, 0)} />
+      <Button sign="↑" label={t.picture.up} onPress={() => move(0, -0.05)} />
+      <Button sign="↓" label={t.picture.down} onPress={() => move(0, 0.05)} />
+    </View>
   );
 }
 
 const within = (share: number) => Math.min(Math.max(share, 0.05), 0.95);
 
 /** The way on. The server looks at the picture first, so that who should take another one hears it before any question. */
-function Use({ picture }: { picture: Picture | null }) {
+function Use({ picture, onHeard }: { picture: Picture | null; onHeard: (of: Picture) => void }) {
   const { t } = useWords();
   const { flow, act } = useFlow();
   const [found, setFound] = useState<Look | "busy">();
@@ -108,8 +110,9 @@ function Use({ picture }: { picture: Picture | null }) {
     setFound("busy");
     const seen = await look(picture, BY);
     if (!here.current) return; // another picture was chosen meanwhile
-    if (seen && (seen.refused || seen.unfamiliar || seen.problems.length)) setFound(seen);
-    else go();
+    if (!seen || !(seen.refused || seen.unfamiliar || seen.problems.length)) return go();
+    setFound(seen);
+    onHeard(picture);
   };
   if (found === "busy") return <Button main busy off label={t.picture.looking} onPress={() => undefined} />;
   if (!found) return <Button main label={t.picture.use} onPress={() => void (flow.picture === picture ? go() : ask())} />;
@@ -118,12 +121,13 @@ function Use({ picture }: { picture: Picture | null }) {
 
 /** What the server's check says. */
 function Heard({ found: { problems, unfamiliar, refused } }: { found: Look }) {
-  const { t } = useWords();
+  const { t, language } = useWords();
+  const detail = refused?.problem.detail ? sentence(refused.problem.detail, language) : null;
   const colours = useColours();
   return (
     <Notice tone={refused ? colours.error : colours.moderate}>
       <Text kind="bold" role="alert">{refused ? t.failure.picture[0] : t.picture.warningsTitle}</Text>
-      {refused?.problem.detail ? <Text lang="en">{refused.problem.detail}</Text> : null}
+      {detail ? <Text lang={detail.language}>{detail.text}</Text> : null}
       <List items={[...problems.map((id) => plain(t.picture.found, id)), ...(unfamiliar ? [t.picture.unfamiliar] : [])]} />
       {refused ? <Text>{t.failure.picture[1]}</Text> : null}
     </Notice>
@@ -131,6 +135,7 @@ function Heard({ found: { problems, unfamiliar, refused } }: { found: Look }) {
 }
 
 const box = StyleSheet.create({
+  tools: { flexDirection: "row", direction: "ltr", justifyContent: "space-between", gap: 4, width: "100%", maxWidth: 440, alignSelf: "center" },
   frame: { width: "100%", maxWidth: 440, aspectRatio: 1, alignSelf: "center", borderRadius: 12, borderWidth: 1, overflow: "hidden", alignItems: "center", justifyContent: "center" },
   fill: { width: "100%", height: "100%" }, ring: { width: "45%", aspectRatio: 1, borderRadius: 999, borderWidth: 3, borderStyle: "dashed" },
 });

@@ -18,16 +18,16 @@ export function Text({ kind = "body", colour, lang, style, ...rest }: TextProps 
   return <Plain {...heading} {...{ lang }} {...rest} style={[text.body, text[kind], { color: colour ?? (soft ? colours.soft : colours.ink) }, style]} />;
 }
 
-/** A button. `main` is the way on; `off` says why nothing happens yet through the label, and stays focusable. */
-export function Button({ label, onPress, main = false, off = false, busy = false, expanded, pressed: held }: {
-  label: string; onPress: () => void; main?: boolean; off?: boolean; busy?: boolean; expanded?: boolean; pressed?: boolean;
+/** A button. `sign` is shown in place of its label. `main` is the way on; `off` says why nothing happens yet through the label, and stays focusable. */
+export function Button({ label, onPress, main = false, off = false, busy = false, expanded, pressed: held, sign }: {
+  label: string; onPress: () => void; main?: boolean; off?: boolean; busy?: boolean; expanded?: boolean; pressed?: boolean; sign?: string;
 }) {
   const colours = useColours();
   const back = main && !off ? colours.accent : colours.card;
   return (
-    <Pressable role="button" aria-disabled={off} aria-busy={busy} aria-expanded={expanded} {...{ "aria-pressed": held }} onPress={() => { if (!off) onPress(); }}
-      style={({ pressed }) => [box.button, { backgroundColor: pressed ? colours.tint : back, borderColor: main && !off ? colours.accent : colours.edge }]}>
-      {({ pressed }) => <Text kind="bold" colour={off ? colours.soft : main && !pressed ? colours.onAccent : colours.ink} style={text.centre}>{label}</Text>}
+    <Pressable role="button" aria-label={sign && label} aria-disabled={off} aria-busy={busy} aria-expanded={expanded} {...{ "aria-pressed": held }} onPress={() => { if (!off) onPress(); }}
+      style={({ pressed }) => [box.button, sign ? box.sign : null, { backgroundColor: pressed ? colours.tint : back, borderColor: main && !off ? colours.accent : colours.edge }]}>
+      {({ pressed }) => <Text kind="bold" colour={off ? colours.soft : main && !pressed ? colours.onAccent : colours.ink} style={text.centre}>{sign ?? label}</Text>}
     </Pressable>
   );
 }
@@ -112,5 +112,6 @@ const box = StyleSheet.create({
   header: { flexDirection: "row", justifyContent: "space-between", alignItems: "center", gap: 8 }, touch: { minHeight: 44, minWidth: 44, justifyContent: "center", alignItems: "center" },
   card: { borderWidth: 1, borderRadius: 14, padding: 18, gap: 12 }, notice: { borderStartWidth: 4, paddingStart: 14, paddingVertical: 2, gap: 4 },
   button: { minHeight: 48, paddingHorizontal: 18, paddingVertical: 10, borderRadius: 10, borderWidth: 1, justifyContent: "center" },
+  sign: { paddingHorizontal: 0, minWidth: 40, flexShrink: 1, flexGrow: 1 },
   row: { flexDirection: "row", flexWrap: "wrap", gap: 10, alignItems: "center" }, list: { gap: 6 }, item: { flexDirection: "row", gap: 8 }, grow: { flex: 1 },
 });

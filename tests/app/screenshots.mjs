@@ -1,0 +1,39 @@
+// The README's pictures of the app, from the real services: `node tests/app/screenshots.mjs PICTURE FOLDER`, after `make frontend`.
+import { join } from "node:path";
+
+import { button, DESKTOP, launch, open, PHONE, sendOff, toQuestions } from "./browser.mjs";
+import { serve } from "./system.mjs";
+
+const [picture, folder] = process.argv.slice(2);
+if (!folder) {
+  console.error("usage: node tests/app/screenshots.mjs PICTURE FOLDER");
+  process.exit(2);
+}
+const SHOWN = [
+  { name: "phone-light", options: PHONE, language: "en", scheme: "light", at: null },
+  { name: "phone-dark", options: PHONE, language: "de", scheme: "dark", at: "weights" },
+  { name: "desktop", options: DESKTOP, language: "en", scheme: "light", at: null },
+  { name: "heat-map", options: PHONE, language: "en", scheme: "light", at: "picture" },
+];
+const system = await serve();
+const browser = await launch();
+for (const { name, options, language, scheme, at } of SHOWN) {
+  const view = await open(browser, system.url, options, language, scheme);
+  const { page, t } = view;
+  await toQuestions(view, picture);
+  await page.getByRole("textbox").fill("52");
+  for (let n = 0; options.isMobile && n < 4; n += 1) { // age, sex, then yes to what stands fourth
+    await button(page, t.questions.next).click();
+    if (n === 3 || n === 0) await page.getByRole("radio").first().click();
+  }
+  if (!options.isMobile) for (const n of [0, 3]) await page.getByRole("radiogroup").nth(n).getByRole("radio").first().click();
+  await sendOff(view);
+  await page.getByText(t.result.todo).waitFor();
+  await page.waitForTimeout(500);
+  if (at) await page.getByText(t.result[at], { exact: true }).first().evaluate((node) => node.scrollIntoView({ block: "start" }));
+  await page.waitForTimeout(300);
+  await page.screenshot({ path: join(folder, `${name}.png`) });
+  await view.context.close();
+}
+await browser.close();
+await system.close();
