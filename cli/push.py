@@ -20,7 +20,9 @@ SBOMS = Path("build") / "sbom"
 
 
 def command(
-    service: Annotated[str, typer.Argument(help="orchestrator, classifier, vlm, fusion, classifier-gpu or engine.")],
+    service: Annotated[
+        str, typer.Argument(help="orchestrator, classifier, vlm, fusion, classifier-gpu, engine or app.")
+    ],
     model: Annotated[Path | None, typer.Option(help="Folder of a released model; default: the shipped one.")] = None,
     registry: Annotated[str, typer.Option(help="host[:port][/path]; default: MELALOG_REGISTRY.")] = "",
     into: Annotated[

@@ -1,7 +1,10 @@
 """A folder from which a container engine builds, and the tag that its content gives."""
 
 import hashlib
+import os
+import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import bentoml
@@ -13,6 +16,13 @@ DOCKERFILE = Path(__file__).with_name("Dockerfile")
 VOLATILE = {"bento.yaml", "model.yaml", "README.md", "openapi.yaml", "schema.json"}
 """Made at every build, with the time in some: what they say follows from the other files."""
 
+# Else the same content would be another layer, another digest and a rollout of nothing at every build: BentoML's random
+# version and its clock, and the files' own times.
+STAMPED = {"bento.yaml", "model.yaml"}
+STAMP, VERSION = re.compile(r"(?m)^( *creation_time): .*$"), re.compile(r"(?m)^version: [a-z2-7]{16}$")
+LEFT_OUT = ("__pycache__", "node_modules", "dist", ".expo", "ios", "android")
+EPOCH = 315532800  # 1980, the oldest that every archive can hold
+
 
 def assemble(target: Target, tag: str, folder: Path) -> Path:
     """Write Dockerfile, lock, bento and its models below the folder; the bento's own Dockerfile and lock stay behind.
@@ -22,7 +32,7 @@ def assemble(target: Target, tag: str, folder: Path) -> Path:
     if not target.lock.is_file():
         raise ImageError(f"{target.lock} is not there: `make lock` writes it")
     if target.folder is not None:
-        shutil.copytree(target.folder, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(target.folder, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*LEFT_OUT))
         return folder
     bento = bentoml.get(tag)
     shutil.copytree(
@@ -33,14 +43,20 @@ def assemble(target: Target, tag: str, folder: Path) -> Path:
         shutil.copytree(stored.path, folder / "bento" / "models" / stored.tag.name / str(stored.tag.version))
     shutil.copy(DOCKERFILE, folder / "Dockerfile")
     shutil.copy(target.lock, folder / "requirements.txt")
-    for path in folder.rglob("*"):  # BentoML's model store is its owner's alone, and the image's user is another
+    for path in folder.rglob("*"):
+        if path.name in STAMPED:
+            path.write_text(
+                STAMP.sub(r"\1: '1980-01-01T00:00:00+00:00'", VERSION.sub("version: image", path.read_text()))
+            )
+        # BentoML's model store is its owner's alone, and the image's user is another.
         path.chmod(0o755 if path.is_dir() else 0o644)
+        os.utime(path, (EPOCH, EPOCH))
     return folder
 
 
-def content_tag(folder: Path, base: str = "") -> str:
-    """16 hexadecimal digits that are the same for the same code, model, lock, Dockerfile and base image."""
-    whole = hashlib.sha256(base.encode())
+def content_tag(folder: Path, arguments: Mapping[str, str]) -> str:
+    """16 hexadecimal digits that are the same for the same code, model, lock, Dockerfile and build arguments."""
+    whole = hashlib.sha256(repr(sorted(arguments.items())).encode())
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path.name not in VOLATILE:
             whole.update(f"\0{path.relative_to(folder).as_posix()}\0".encode())

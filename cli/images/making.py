@@ -1,5 +1,6 @@
 """The steps that `melalog images` and `melalog push` share."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,5 +36,7 @@ def prepared(target: Target, model: Path | None, base: str) -> Iterator[Prepared
     with TemporaryDirectory(prefix="melalog-image-") as folder:
         tag = bentos.build(target.bento, model) if target.bento else ""
         laid = context.assemble(target, tag, Path(folder))
-        arguments = {"BASE": base, "PORT": str(target.port)} if target.bento else {}
-        yield Prepared(target, laid, context.content_tag(laid, base if target.bento else ""), arguments)
+        arguments = {name: os.environ[name] for name in target.settings if os.environ.get(name)}
+        if target.bento:
+            arguments = {"BASE": base, "PORT": str(target.port)}
+        yield Prepared(target, laid, context.content_tag(laid, arguments), arguments)

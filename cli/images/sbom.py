@@ -47,8 +47,26 @@ def of_lock(target: Target, context: Path, reference: str) -> dict[str, object]:
         "serialNumber": f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, reference)}",
         "version": 1,
         "metadata": {"component": {"type": "container", "name": target.image, "version": digest, "bom-ref": reference}},
-        "components": [*packages((context / "requirements.txt").read_text()), *_models(context)],
+        "components": [*_locked(context / target.locked), *_models(context)],
     }
+
+
+def _locked(lock: Path) -> list[dict[str, object]]:
+    return packages(lock.read_text()) if lock.suffix == ".txt" else _npm(json.loads(lock.read_text()))
+
+
+def _npm(lock: dict[str, dict[str, dict[str, object]]]) -> list[dict[str, object]]:
+    """package-lock.json, version 3: what the app is bundled from, without the tools that only develop it."""
+    found = {
+        (path.rpartition("node_modules/")[2], str(entry["version"]))
+        for path, entry in lock["packages"].items()
+        if path and not entry.get("dev")
+    }
+    purls = {(name, version): f"pkg:npm/{name.replace('@', '%40')}@{version}" for name, version in sorted(found)}
+    return [
+        {"type": "library", "name": name, "version": version, "purl": purl, "bom-ref": purl}
+        for (name, version), purl in purls.items()
+    ]
 
 
 def packages(lock: str) -> list[dict[str, object]]:

@@ -1,4 +1,4 @@
-"""What can be made an image: the four services, and two variants for GPUs."""
+"""What can be made an image: the four services, two variants for GPUs, and the app alone."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,9 @@ class Target:
     bento: str = ""
     port: int = 0
     folder: Path | None = None
+    locked: str = "requirements.txt"
+    settings: tuple[str, ...] = ()
+    """Build arguments taken from the environment."""
 
     @property
     def image(self) -> str:
@@ -25,7 +28,7 @@ class Target:
     @property
     def lock(self) -> Path:
         """What is installed in it, with hashes."""
-        return self.folder / "requirements.txt" if self.folder else ROOT / "requirements" / f"{self.name}.txt"
+        return self.folder / self.locked if self.folder else ROOT / "requirements" / f"{self.name}.txt"
 
 
 SERVICES = ("orchestrator", "classifier", "vlm", "fusion")
@@ -35,6 +38,13 @@ TARGETS = {
         *(Target(name, name, bento=name, port=3000 + index) for index, name in enumerate(SERVICES)),
         Target("classifier-gpu", "classifier", bento="classifier", port=3001),
         Target("engine", "engine", folder=ROOT / "services" / "vlm" / "engine" / "vllm"),
+        Target(
+            "app",
+            "app",
+            folder=ROOT / "frontend",
+            locked="package-lock.json",
+            settings=("EXPO_PUBLIC_API_URL", "MELALOG_APP_ORIGINS", "NODE", "NGINX"),
+        ),
     )
 }
 

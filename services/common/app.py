@@ -40,7 +40,7 @@ class Edge:
         headers = {key.decode("latin-1").lower(): value.decode("latin-1") for key, value in scope["headers"]}
         chosen = telemetry.adopt_request_id(headers.get(REQUEST_ID.lower()))
         tracing.adopt(headers.get("traceparent"))
-        with tracing.span(scope["method"], "server", wanted=scope["path"] != METRICS) as noted:
+        with tracing.span("request", "server", wanted=scope["path"] != METRICS) as noted:
             await self._serve(scope, receive, send, headers, chosen, noted)
 
     async def _serve(

@@ -40,6 +40,7 @@ class Decoders:
     async def _measured(
         queue: str, pool: ThreadPoolExecutor, work: Callable[[bytes], T], data: bytes, deadline: Deadline
     ) -> T:
+        """Also told of is a picture whose caller's time was up: those are the longest waits."""
         asked, times = time.perf_counter(), list[float]()
 
         def timed() -> T:

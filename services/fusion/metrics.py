@@ -61,6 +61,7 @@ class PrometheusMeter:
         _cap.set(settings.llm_tokens_per_day if settings else 0)
         for reason in REASONS:
             _failures.labels(reason)
+        _refused.labels("refusal")
         for kind in ("prompt", "completion"):
             _tokens.labels(kind)
         for level in get_args(Level):

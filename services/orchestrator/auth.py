@@ -42,7 +42,7 @@ class Gate:
     def __init__(self, settings: Settings) -> None:
         """Ends the process with words when the file of keys cannot be used."""
         self._settings, self.required = settings, settings.auth == "required"
-        self._hash_key = settings.log_secret or secrets.token_bytes(32)
+        self._own_key = secrets.token_bytes(32)
         self._limiter = RateLimiter(settings.rate_per_minute)
         self._tokens = self._keys = None
         if settings.oidc_issuer:
@@ -64,7 +64,7 @@ class Gate:
         if credentials is None:
             raise Unauthenticated("Sign in: this server wants an Authorization header with a Bearer token or API key.")
         identity = await self._identity(credentials.credentials)
-        caller = hmac.new(self._hash_key, identity.encode("utf-8", "replace"), hashlib.sha256).hexdigest()[:16]
+        caller = hmac.new(self._hash_key(), identity.encode("utf-8", "replace"), hashlib.sha256).hexdigest()[:16]
         telemetry.note_caller(caller)
         return caller
 
@@ -73,6 +73,13 @@ class Gate:
         caller = await self.enter(credentials)
         if caller and (wait := self._limiter.wait(caller)):
             raise RateLimited("You have asked too often; try again in a moment.", math.ceil(wait))
+
+    def _hash_key(self) -> bytes:
+        """As it is at the moment: a mounted Secret changes under a running process."""
+        try:
+            return self._settings.log_secret or self._own_key
+        except (OSError, UnicodeError):
+            return self._own_key
 
     async def _identity(self, credential: str) -> str:
         if self._keys and credential.startswith(PREFIX):

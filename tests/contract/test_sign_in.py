@@ -285,10 +285,13 @@ def test_bentomls_own_default_address_is_refused_too(tmp_path: Path) -> None:
     assert "Traceback" not in log
 
 
-def test_callers_in_logs_are_keyed_by_the_file(guarded: Guarded) -> None:
-    assert guarded.post().is_success
-    caller = hmac.new(b"of the logs", b"key CANARYCLINIC", hashlib.sha256).hexdigest()[:16]
-    end = time.monotonic() + 5  # the line is written when the answer has gone
-    while caller not in guarded.running.output() and time.monotonic() < end:
-        time.sleep(0.05)
-    assert f'"caller": "{caller}"' in guarded.running.output()
+def test_callers_in_logs_are_keyed_by_the_file_as_it_is(guarded: Guarded) -> None:
+    file = guarded.running.log.parent / "log-key"
+    for key in ("of the logs", "another, after a rotation"):
+        file.write_text(f"{key}\n")
+        assert guarded.post().is_success
+        caller = hmac.new(key.encode(), b"key CANARYCLINIC", hashlib.sha256).hexdigest()[:16]
+        end = time.monotonic() + 5  # the line is written when the answer has gone
+        while caller not in guarded.running.output() and time.monotonic() < end:
+            time.sleep(0.05)
+        assert f'"caller": "{caller}"' in guarded.running.output()

@@ -110,7 +110,7 @@ def raw(body: bytes, status: int = 200, **headers: str) -> Behaviour:
 
 def answer(body: object, **headers: str) -> Behaviour:
     """200 with this as JSON (NaN and Infinity are written as Python does)."""
-    return raw(json.dumps(body).encode(), **headers)
+    return raw(json.dumps(body).encode(), 200, **headers)
 
 
 def _choice(**choice: object) -> Behaviour:

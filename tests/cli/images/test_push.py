@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import tarfile
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,18 +21,12 @@ from typer.testing import CliRunner
 from cli.main import app
 from models.classifier.artifact import RELEASED, Artifact
 from tests.conftest import free_ports
+from tests.fakes import debian_registry as debian
 from tests.fakes import registry as small
 
 ROOT = Path(__file__).parents[3]
 SETTINGS = [name for name in os.environ if name.startswith(("MELALOG_", "COSIGN_"))]
 MELALOG = Path(sys.executable).with_name("melalog")
-DEBIAN = shutil.which("docker-registry")
-CONFIG = """\
-version: 0.1
-storage: {{filesystem: {{rootdirectory: {folder}}}}}
-http: {{addr: 127.0.0.1:{port}}}
-log: {{level: error}}
-"""
 
 
 @pytest.fixture(params=["debian", "small"])
@@ -43,27 +36,8 @@ def registry(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         with small.serving() as port:
             yield f"127.0.0.1:{port}"
         return
-    if DEBIAN is None:
-        pytest.skip("docker-registry is not installed")
-    (port,) = free_ports(1)
-    config = tmp_path / "registry.yml"
-    config.write_text(CONFIG.format(folder=tmp_path / "registry", port=port))
-    with subprocess.Popen([DEBIAN, "serve", config], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as server:
-        try:
-            _wait(f"http://127.0.0.1:{port}/v2/")
-            yield f"127.0.0.1:{port}"
-        finally:
-            server.terminate()
-
-
-def _wait(url: str) -> None:
-    end = time.monotonic() + 20
-    while time.monotonic() < end:
-        try:
-            return httpx2.get(url, trust_env=False).raise_for_status() and None
-        except httpx2.HTTPError:
-            time.sleep(0.1)
-    pytest.fail(f"nothing at {url}")
+    with debian.serving(tmp_path) as port:
+        yield f"127.0.0.1:{port}"
 
 
 @dataclass

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from prometheus_client import REGISTRY
 
 from services.classifier.batcher import Batcher
 from services.classifier.engine.port import Scores
@@ -211,3 +212,25 @@ def test_an_engine_that_is_down_is_asked_once_for_a_batch_not_once_for_each_pict
     asyncio.run(scenario())
     batcher.close()
     assert engine.batches == [[1, 2, 3]]
+
+
+def test_waiting_is_measured_for_who_gave_up_as_well() -> None:
+    """The longest waits are those that were for nothing."""
+
+    def waits(what: str) -> float:
+        return REGISTRY.get_sample_value(f"melalog_queue_wait_seconds_{what}") or 0.0
+
+    async def scenario(batcher: Batcher, engine: FakeEngine) -> None:
+        engine.open.clear()
+        first = asyncio.create_task(batcher.score(picture(1), Deadline.after(LATER)))
+        await asyncio.to_thread(engine.running.wait)
+        with pytest.raises(TimeoutError):
+            await batcher.score(picture(2), Deadline.after(0.1))
+        engine.open.set()
+        await first
+        await asyncio.sleep(0.05)
+
+    count, seconds = waits("count"), waits("sum")
+    assert play(scenario).batches == [[1]]
+    assert waits("count") - count == 2
+    assert waits("sum") - seconds >= 0.1

@@ -81,13 +81,15 @@ def test_attributes_outside_the_allow_list_and_errors_words_never_leave() -> Non
     tracing.configure("test", collector.url)
     trace = "a" * 32
     tracing.adopt(f"00-{trace}-{'b' * 16}-01")
-    with (
-        pytest.raises(ValueError, match=SECRET),
-        tracing.span("outer", "server", status=503, answers=SECRET, melanoma=1) as noted,  # type: ignore[arg-type]
-    ):
-        noted.attributes["filename"] = SECRET
-        tracing.record("inner", time.perf_counter() - 0.5, time.perf_counter(), batch=3)
-        raise ValueError(SECRET)
+
+    def fails() -> None:
+        with tracing.span("outer", "server", status=503, answers=SECRET, melanoma=1) as noted:  # type: ignore[arg-type]
+            noted.attributes["filename"] = SECRET
+            tracing.record("inner", time.perf_counter() - 0.5, time.perf_counter(), batch=3)
+            raise ValueError(SECRET)
+
+    with pytest.raises(ValueError, match=SECRET):
+        fails()
     tracing.close()
     inner, outer = collector.of(trace, 2)
     assert outer.attributes == {"http.response.status_code": 503, "error.type": "ValueError"}

@@ -18,6 +18,7 @@ from fusion.questionnaire import InvalidAnswers
 from services.common import fusing
 from services.common.deadline import Deadline
 from services.common.fusing import Rules
+from services.common.settings import Settings
 from services.contracts import ClassifyResponse, FuseRequest, FuseResponse, VerdictResponse
 from services.fusion.fuser import MARGIN_S, Fuser, brief
 from services.fusion.metrics import PrometheusMeter
@@ -223,6 +224,14 @@ def test_tokens_and_refusals_are_counted() -> None:
     assert metric("melalog_llm_tokens_total", kind="completion") == before["completion"] + 20
     assert metric("melalog_llm_answers_refused_total", rule="refusal") == refused + 1
     assert metric("melalog_llm_failures_total", reason="refusal") >= 1
+
+
+def test_tokens_have_a_price_where_it_is_set() -> None:
+    before = metric("melalog_llm_cost_total")
+    PrometheusMeter().spent(1_000_000, 1_000_000)
+    assert metric("melalog_llm_cost_total") == before
+    PrometheusMeter(Settings(llm_price_prompt=0.13, llm_price_completion=0.4)).spent(1_000_000, 500_000)
+    assert metric("melalog_llm_cost_total") == pytest.approx(before + 0.13 + 0.2)
 
 
 def test_german_is_written_when_it_is_asked_for() -> None:
