@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import jsonschema
 import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
@@ -226,6 +227,12 @@ def manifests(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
 def the(manifests: list[dict[str, Any]], kind: str, name: str) -> dict[str, Any]:
     (found,) = (one for one in manifests if one["kind"] == kind and one["metadata"]["name"] == name)
     return dict(found)
+
+
+@pytest.mark.parametrize("kind", ["ServiceMonitor", "PrometheusRule"])
+def test_the_operators_kinds_are_valid(manifests: list[dict[str, Any]], kind: str) -> None:
+    schema = json.loads((Path(__file__).parent / "schemas" / f"{kind}.json").read_text())
+    jsonschema.validate(the(manifests, kind, "melalog"), schema)
 
 
 def test_prometheus_finds_the_four_services(manifests: list[dict[str, Any]]) -> None:
