@@ -33,7 +33,8 @@ class Engine:
         """Build the folder's Dockerfile under these tags."""
         named = [part for tag in tags for part in ("--tag", tag)]
         given = [part for key, value in arguments.items() for part in ("--build-arg", f"{key}={value}")]
-        return [self.name, "build", "--file", str(folder / "Dockerfile"), *named, *given, str(folder)]
+        cached = ["--layers"] if self.name == "buildah" else []  # the others keep layers unasked
+        return [self.name, "build", *cached, "--file", str(folder / "Dockerfile"), *named, *given, str(folder)]
 
     def push_command(self, reference: str, digest_file: Path, *, plain_http: bool) -> list[str]:
         """Push a tag; podman and buildah write the manifest's digest, docker prints it."""
