@@ -271,7 +271,7 @@ test("read from right to left, the pages turn round and nothing falls out", asyn
   const { page, t } = seen;
   await page.route("**/entry-*.js", async (route) => { // no language of the app is written so yet: the page is told that this one is
     const response = await route.fetch();
-    const script = (await response.text()).replace('"rtl":"ltr"', '"rtl":"rtl"');
+    const script = (await response.text()).replaceAll('"rtl":"ltr"', '"rtl":"rtl"');
     assert.ok(script.includes('"rtl":"rtl"'));
     await route.fulfill({ response, body: script });
   });
