@@ -130,3 +130,12 @@ def test_the_known_answer_is_asked_with_what_is_mounted(
     assert str(file.parent) in mounts
     (expected,) = [one for name, one in named(render("base+known-answer"), "ConfigMap").items() if "known" in name]
     assert file.name in expected["data"]
+
+
+def test_the_training_image_has_all_packages_and_the_pods_user() -> None:
+    lines = (ROOT / "k8s" / "components" / "training" / "Dockerfile").read_text().splitlines()
+    packages = {path.parent.name for path in ROOT.glob("*/__init__.py")}
+    assert {f"COPY {name} {name}" for name in packages} <= set(lines)
+    (user,) = [line for line in lines if line.startswith("USER")]
+    uid = job(named(render("base+training"), "CronJob")["train"])["template"]["spec"]["securityContext"]["runAsUser"]
+    assert user == f"USER {uid}:{uid}"
