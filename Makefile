@@ -52,7 +52,7 @@ frontend: ## build the app for the web and hand it to the orchestrator, which th
 
 test-app: $(DEV)/installed ## a real browser through the whole app against the real services (needs Node 20, Chromium; not in CI)
 	@test -f frontend/dist/index.html || { echo "there is no web build yet: make frontend"; exit 1; }
-	@MELALOG_PYTHON=$(CURDIR)/$(DEV)/bin/python node --test tests/app
+	@MELALOG_PYTHON=$(CURDIR)/$(DEV)/bin/python node --test tests/app/*.test.mjs
 
 bench: $(DEV)/installed ## measure latency, throughput and memory; prints the README's figures
 	@MELALOG_DATA_DIR=$(DATA) $(DEV)/bin/python -m benchmarks.run
