@@ -52,7 +52,7 @@ frontend: ## build the app for the web and hand it to the orchestrator, which th
 
 test-app: $(DEV)/installed ## a real browser through the whole app against the real services (needs Node 20, Chromium; not in CI)
 	@test -f frontend/dist/index.html || { echo "there is no web build yet: make frontend"; exit 1; }
-	@MELALOG_PYTHON=$(CURDIR)/$(DEV)/bin/python node --test tests/app
+	@MELALOG_PYTHON=$(CURDIR)/$(DEV)/bin/python node --test tests/app/*.test.mjs
 
 bench: $(DEV)/installed ## measure latency, throughput and memory; prints the README's figures
 	@MELALOG_DATA_DIR=$(DATA) $(DEV)/bin/python -m benchmarks.run
@@ -71,6 +71,8 @@ lock: $(SERVE)/installed ## resolve the locks in requirements/ again
 	  if [ $$role = classifier ]; then extra=triton; fi; `# its image can ask a Triton server` \
 	  $(SERVE)/bin/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-emit-find-links \
 	    --custom-compile-command "make lock" --extra $$extra pyproject.toml -o requirements/$$role.txt || exit 1; done
+	@echo "locking checkov"; cd requirements && $(CURDIR)/$(SERVE)/bin/uv pip compile -q --universal --generate-hashes --python-version 3.11 \
+	    --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" checkov.in -o checkov.txt
 	@cd services/vlm/engine/vllm && for lock in requirements upgrade; do echo "locking the engine's $$lock"; \
 	  $(CURDIR)/$(SERVE)/bin/uv pip compile -q --generate-hashes --python-version 3.12 --python-platform x86_64-manylinux_2_28 \
 	    --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $$lock.in -o $$lock.txt || exit 1; done

@@ -19,7 +19,7 @@ from cli.processes import ROOT
 from tests.conftest import Running, running
 
 SERVICES = ("orchestrator", "classifier", "vlm", "fusion")
-LOADS = (1, 10, 50)
+LOADS = (10, 50, 200)
 """Assessments a second for which replicas are shown."""
 UTILISATION = 0.6
 """Of the requested CPU: the rest is for bursts and for a pod that is gone."""

@@ -134,6 +134,9 @@ def observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observed]:
             "MELALOG_LLM_BASE_URL": hosted.base_url, "MELALOG_LLM_API_KEY": "a-key",
         }  # fmt: skip
         names = ("classifier", "vlm", "fusion", "orchestrator")
+        before = dict(os.environ)
         with running(names, tmp_path_factory.mktemp("observed"), environment) as started:
+            os.environ.clear()  # it lives as long as the session: other tests' services must not ask this hosted model
+            os.environ.update(before)
             yield Observed(started, hosted, collector)
     collector.close()

@@ -42,6 +42,11 @@ test("bars show every contribution but the starting point, which is said in word
   for (const { share, log_odds } of drawn.bars) expect(Math.abs(share) <= 1 && Math.sign(share) === Math.sign(log_odds)).toBe(true);
 });
 
+test("a contribution of next to nothing is said to be that, not to lower by 1.0", () => {
+  const slight = { ...answer, risk: { ...answer.risk, contributions: [{ id: "age_sex", log_odds: -0.04 }, { id: "picture", log_odds: -0.7 }] } };
+  expect(bars(slight as Assessment, en, "en").bars.map(({ text }) => text)).toEqual([en.result.even, "lowers ÷2.0"]);
+});
+
 test("what was missing is said in words", () => {
   expect(told({ ...answer, degraded: ["vlm"] }, en, "en").missing).toEqual([en.words.missing.vlm]);
 });

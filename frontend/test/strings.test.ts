@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, readdirSync } from "node:fs";
 
 import { expect, test } from "vitest";
 
@@ -15,6 +15,12 @@ test("German says everything English says, with the same values in it", () => {
   const german = new Map(leaves(de));
   expect([...german.keys()].sort()).toEqual(leaves(en).map(([key]) => key).sort());
   for (const [key, text] of leaves(en)) expect(slots(german.get(key)!), key).toEqual(slots(text));
+});
+
+test("layouts name start and end, never left and right, so that they turn with the language", () => {
+  const drawn = readdirSync("src", { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".tsx"));
+  expect(drawn.length).toBeGreaterThan(20);
+  for (const name of drawn) expect(readFileSync(`src/${name}`, "utf8").match(/\b(left|right|[a-z]+(Left|Right)\w*): /g), name).toBe(null);
 });
 
 test("every sentence of the questionnaire is there in German", () => {

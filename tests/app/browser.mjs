@@ -53,7 +53,16 @@ export async function look(view, step) {
   const { violations } = await page.evaluate((runOnly) => globalThis.axe.run(document, { runOnly }), RULES);
   await shot(view, step);
   assert.deepEqual(violations.map(({ id, nodes }) => `${step} ${id}: ${nodes.slice(0, 3).map(({ html }) => html.slice(0, 200)).join(" | ")}`), []);
-  assert.equal(await page.evaluate(() => document.documentElement.scrollWidth <= document.documentElement.clientWidth), true, `${step}: nothing is wider than the screen`);
+  assert.deepEqual(await page.evaluate(outside), [], `${step}: nothing is wider than the screen or than what it stands in`);
+}
+
+/** Texts that stick out of the screen, or of the box that is drawn around them. */
+function outside() {
+  const texts = [...document.querySelectorAll("#root [dir], #root h1, #root h2, #root h3")].filter((node) => node.innerText && !node.querySelector("div"));
+  return texts.filter((node) => {
+    const { left, right, width } = node.getBoundingClientRect();
+    return width && (left < -1 || right > innerWidth + 1 || node.scrollWidth > node.clientWidth + 1);
+  }).map((node) => node.innerText.slice(0, 60));
 }
 
 export async function toPicture({ page, t }, picture = PICTURE) {

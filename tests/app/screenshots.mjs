@@ -1,4 +1,5 @@
 // The README's pictures of the app, from the real services: `node tests/app/screenshots.mjs PICTURE FOLDER`, after `make frontend`.
+// The ones in docs/app are of a drawn spot, and their colours were reduced to 192 (Pillow: quantize).
 import { join } from "node:path";
 
 import { button, DESKTOP, launch, open, PHONE, sendOff, toQuestions } from "./browser.mjs";
@@ -22,11 +23,11 @@ for (const { name, options, language, scheme, at } of SHOWN) {
   const { page, t } = view;
   await toQuestions(view, picture);
   await page.getByRole("textbox").fill("52");
-  for (let n = 0; options.isMobile && n < 4; n += 1) { // age, sex, then yes to what stands fourth
-    await button(page, t.questions.next).click();
-    if (n === 3 || n === 0) await page.getByRole("radio").first().click();
+  const yes = new Set([1, 3, 6, 7]); // female; an earlier skin cancer, atypical moles, skin cancer in the family
+  for (let n = 1; n < 8; n += 1) {
+    if (options.isMobile) await button(page, t.questions.next).click();
+    if (yes.has(n)) await page.getByRole("radiogroup").nth(options.isMobile ? 0 : n - 1).getByRole("radio").first().click();
   }
-  if (!options.isMobile) for (const n of [0, 3]) await page.getByRole("radiogroup").nth(n).getByRole("radio").first().click();
   await sendOff(view);
   await page.getByText(t.result.todo).waitFor();
   await page.waitForTimeout(500);

@@ -265,3 +265,23 @@ test("text twice as large, as the browser's own setting asks, cuts nothing", asy
   await shot({ ...seen, name: "large" }, "5-result");
   await seen.context.close();
 });
+
+test("read from right to left, the pages turn round and nothing falls out", async () => {
+  const seen = await view("high");
+  const { page, t } = seen;
+  await page.route("**/entry-*.js", async (route) => { // no language of the app is written so yet: the page is told that this one is
+    const response = await route.fetch();
+    const script = (await response.text()).replaceAll('"rtl":"ltr"', '"rtl":"rtl"');
+    assert.ok(script.includes('"rtl":"rtl"'));
+    await route.fulfill({ response, body: script });
+  });
+  await page.reload();
+  const name = await page.getByRole("link", { name: t.nav.home }).boundingBox();
+  assert.ok(name.x > PHONE.viewport.width / 2, "the name is on the right");
+  await look({ ...seen, name: "rtl" }, "1-start");
+  await send(seen);
+  await page.getByText(t.result.todo).waitFor();
+  await page.waitForTimeout(500);
+  await look({ ...seen, name: "rtl" }, "5-result");
+  await seen.context.close();
+});

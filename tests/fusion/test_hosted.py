@@ -54,6 +54,13 @@ def explain(
     return asyncio.run(run())
 
 
+def test_a_trace_is_told_only_where_it_is_wanted() -> None:
+    with OpenAIServer(GOOD_TEXT) as server:
+        explain(server)
+        explain(server, headers=lambda: {"traceparent": "00-a-b-01"})
+        assert [request.headers.get("traceparent") for request in server.requests] == [None, "00-a-b-01"]
+
+
 def failure(server: OpenAIServer | str, within_s: float = PATIENT_S, **options: Any) -> str:
     started = time.monotonic()
     with pytest.raises(HostedFailure) as failed:

@@ -1,11 +1,17 @@
 """The programs that Jobs start are there and take these arguments; trainers find each other."""
 
+import os
 import re
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
 import typer.main
 import yaml
+from torch.distributed.elastic.rendezvous import RendezvousParameters
+from torch.distributed.elastic.rendezvous.utils import _parse_rendezvous_config
+from torch.distributed.run import get_args_parser
 
 from cli.main import app
 from cli.processes import ROOT
@@ -27,17 +33,20 @@ def job(cron: Manifest) -> Any:
     return cron["spec"]["jobTemplate"]["spec"]
 
 
-def command(cron: Manifest) -> list[str]:
-    (one,) = containers(job(cron)["template"])
-    return [*one["command"], *one.get("args", ())]
-
-
-def resolved(words: list[str], cron: Manifest, run: str = "run-1") -> list[str]:
-    """As the kubelet puts in what stands in $(…)."""
+def words(cron: Manifest, folder: Path, number: str = "0") -> list[str]:
+    """What is run in the end: $(…) as the kubelet puts it in, and a shell's script by a shell."""
     (one,) = containers(job(cron)["template"])
     (told,) = [one for one in named(render("base+training"), "ConfigMap").values() if "PLAN" in one["data"]]
-    values = told["data"] | {entry["name"]: entry.get("value", run) for entry in one["env"]}
-    return [re.sub(r"\$\((\w+)\)", lambda found: values[found[1]], word) for word in words]
+    values = told["data"] | {entry["name"]: entry.get("value", "run-1") for entry in one["env"]}
+    command = [re.sub(r"\$\((\w+)\)", lambda found: values[found[1]], word) for word in one["command"] + one["args"]]
+    if command[0] != "sh":
+        return command
+    python = folder / "python"
+    python.write_text('#!/bin/sh\nprintf "%s\\n" python "$@"\n')
+    python.chmod(0o755)
+    environment = {**values, "JOB_COMPLETION_INDEX": number, "PATH": f"{folder}:{os.environ['PATH']}"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=10)
+    return done.stdout.splitlines()
 
 
 def test_templates_never_start_by_themselves(jobs: dict[str, Manifest]) -> None:
@@ -49,9 +58,9 @@ def test_templates_never_start_by_themselves(jobs: dict[str, Manifest]) -> None:
 
 
 @pytest.mark.parametrize("name", TRAINING)
-def test_trainers_run_a_command_that_is_there(jobs: dict[str, Manifest], name: str) -> None:
-    words = resolved(command(jobs[name]), jobs[name])
-    arguments = words[words.index("cli.main") + 1 :]
+def test_trainers_run_a_command_that_is_there(jobs: dict[str, Manifest], name: str, tmp_path: Path) -> None:
+    run = words(jobs[name], tmp_path)
+    arguments = run[run.index("cli.main") + 1 :]
     group: Any = typer.main.get_command(app)
     for word in arguments[:2]:
         group = group.commands[word]
@@ -63,13 +72,15 @@ def test_trainers_run_a_command_that_is_there(jobs: dict[str, Manifest], name: s
     assert set(mounts) == {"/data", "/runs", "/tmp", "/dev/shm"}  # noqa: S108
 
 
-def test_trainers_meet_at_number_0(jobs: dict[str, Manifest]) -> None:
-    run = pytest.importorskip("torch.distributed.run")
+def test_trainers_meet_at_number_0(jobs: dict[str, Manifest], tmp_path: Path) -> None:
     cron = jobs["train-many"]
-    words = resolved(command(cron), cron)
-    assert words[:3] == ["python", "-m", "torch.distributed.run"]
-    told = run.get_args_parser().parse_args(words[3:])
-    assert (told.module, told.training_script) == (True, "cli.main")
+    for number, holds in (("0", True), ("1", False), ("2", False)):
+        run = words(cron, tmp_path, number)
+        assert run[:3] == ["python", "-m", "torch.distributed.run"]
+        told = get_args_parser().parse_args(run[3:])
+        assert (told.module, told.training_script) == (True, "cli.main")
+        conf = RendezvousParameters("c10d", "x", "x", 1, 1, **_parse_rendezvous_config(told.rdzv_conf))
+        assert conf.get_as_bool("is_host") is holds
     assert job(cron)["completionMode"] == "Indexed"
     assert int(told.nnodes) == job(cron)["completions"] == job(cron)["parallelism"] >= 2
     host, _, port = told.rdzv_endpoint.partition(":")
@@ -119,3 +130,12 @@ def test_the_known_answer_is_asked_with_what_is_mounted(
     assert str(file.parent) in mounts
     (expected,) = [one for name, one in named(render("base+known-answer"), "ConfigMap").items() if "known" in name]
     assert file.name in expected["data"]
+
+
+def test_the_training_image_has_all_packages_and_the_pods_user() -> None:
+    lines = (ROOT / "k8s" / "components" / "training" / "Dockerfile").read_text().splitlines()
+    packages = {path.parent.name for path in ROOT.glob("*/__init__.py")}
+    assert {f"COPY {name} {name}" for name in packages} <= set(lines)
+    (user,) = [line for line in lines if line.startswith("USER")]
+    uid = job(named(render("base+training"), "CronJob")["train"])["template"]["spec"]["securityContext"]["runAsUser"]
+    assert user == f"USER {uid}:{uid}"

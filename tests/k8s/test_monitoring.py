@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import jsonschema
 import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample as Scraped
 
 from tests.conftest import Observed
 from tests.pictures import encode, lesion
@@ -77,12 +79,17 @@ def exported(observed: Observed) -> list[Sample]:
     url = f"{observed.system.url}/v1/assessments"
     for picture in (encode(lesion()), b"no picture", encode(lesion())[:1500]):
         httpx2.post(url, files={"image": ("x.jpg", picture)}, timeout=20, trust_env=False)
-    found: list[Sample] = []
+    return [(sample.name, sample.labels) for sample in scrape(observed)]
+
+
+def scrape(observed: Observed) -> list[Scraped]:
+    found: list[Scraped] = []
     for name in SERVICES:
         told = httpx2.get(f"http://127.0.0.1:{observed.system.ports[name]}/metrics", timeout=20, trust_env=False)
         assert told.status_code == 200
         for family in text_string_to_metric_families(told.text):
-            found += [(sample.name, {**sample.labels, "job": f"melalog-{name}"}) for sample in family.samples]
+            job = {"job": f"melalog-{name}"}
+            found += [sample._replace(labels={**sample.labels, **job}) for sample in family.samples]
     return found
 
 
@@ -110,19 +117,13 @@ def test_all_that_is_asked_for_is_exported(where: str, expression: str, exported
 
 
 def test_one_assessment_is_counted_once_by_everyone(observed: Observed) -> None:
-    def total(name: str, **labels: str) -> float:
-        return sum(
-            sample.value
-            for service in SERVICES
-            for family in text_string_to_metric_families(
-                httpx2.get(f"http://127.0.0.1:{observed.system.ports[service]}/metrics", trust_env=False).text
-            )
-            for sample in family.samples
-            if sample.name == name and labels.items() <= sample.labels.items()
-        )
-
     def all_of_them() -> dict[str, float]:
-        counted = {
+        samples = scrape(observed)
+
+        def total(name: str, **labels: str) -> float:
+            return sum(one.value for one in samples if one.name == name and labels.items() <= one.labels.items())
+
+        return {
             "assessments": total("melalog_assessments_total", risk_engine="llm", stacked="yes"),
             "degraded": total("melalog_assessments_degraded_total"),
             "calls": total("melalog_dependency_duration_seconds_count", outcome="ok"),
@@ -136,9 +137,8 @@ def test_one_assessment_is_counted_once_by_everyone(observed: Observed) -> None:
             "judged": total("melalog_vlm_engine_answers_total", outcome="ok"),
             "explained": total("melalog_llm_explanations_total", level_proposed="low"),
             "llm": total("melalog_llm_duration_seconds_count"),
+            "refused": total("melalog_pictures_rejected_total", reason="unsupported"),
         }
-        refused = total("melalog_pictures_rejected_total", reason="unsupported")
-        return counted | {"refused": refused}
 
     before = all_of_them()
     for picture, status in ((encode(lesion()), 200), (b"no picture", 415)):
@@ -227,6 +227,12 @@ def manifests(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
 def the(manifests: list[dict[str, Any]], kind: str, name: str) -> dict[str, Any]:
     (found,) = (one for one in manifests if one["kind"] == kind and one["metadata"]["name"] == name)
     return dict(found)
+
+
+@pytest.mark.parametrize("kind", ["ServiceMonitor", "PrometheusRule"])
+def test_the_operators_kinds_are_valid(manifests: list[dict[str, Any]], kind: str) -> None:
+    schema = json.loads((Path(__file__).parent / "schemas" / f"{kind}.json").read_text())
+    jsonschema.validate(the(manifests, kind, "melalog"), schema)
 
 
 def test_prometheus_finds_the_four_services(manifests: list[dict[str, Any]]) -> None:

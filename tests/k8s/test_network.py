@@ -56,7 +56,8 @@ class Network:
         rules = self.rules(name, direction)
         key = {"ingress": "from", "egress": "to"}[direction]
         return rules is None or any(
-            any(matches(peer, told) for told in rule.get(key, ())) and port in open_ports(rule, port) for rule in rules
+            (key not in rule or any(matches(peer, told) for told in rule[key])) and port in open_ports(rule, port)
+            for rule in rules
         )
 
     def reaches(self, source: str, target: str, port: int) -> bool:
@@ -144,19 +145,19 @@ def test_what_must_not_leave_does_not_without_the_component_network_either(compo
 
 def test_names_are_found_by_who_asks_by_name(network: Network) -> None:
     asking = {name for name in network.pods if network.allows(name, "egress", elsewhere("dns"), 53)}
-    assert asking == set(network.pods) - {"engine", "triton", "loader"}
+    assert asking == set(network.pods) - {"app", "engine", "triton", "loader"}
     assert all(network.allows(name, "egress", "169.254.20.10", 53) for name in asking)
 
 
-def test_the_world_comes_in_by_the_orchestrator_alone(network: Network) -> None:
-    for peer, welcome in ((elsewhere("ingress"), set(ORCHESTRATORS)), (elsewhere("stranger"), set())):
-        port_of = {"engine": 8100, "triton": 8001} | dict.fromkeys(ORCHESTRATORS, 3000) | SERVICES
+def test_the_world_comes_in_by_the_orchestrator_and_the_app_alone(network: Network) -> None:
+    for peer in (elsewhere("ingress"), elsewhere("stranger"), PUBLIC, INSIDE):
+        port_of = {"engine": 8100, "triton": 8001} | dict.fromkeys(ORCHESTRATORS, 3000) | SERVICES | {"app": 8080}
         entered = {
             name
             for name, port in port_of.items()
             if name in network.pods and network.allows(name, "ingress", peer, port)
         }
-        assert entered == welcome
+        assert entered == {"app", *ORCHESTRATORS}
 
 
 def test_prometheus_comes_for_metrics_and_traces_leave_for_a_collector(network: Network) -> None:
@@ -173,7 +174,7 @@ def test_prometheus_comes_for_metrics_and_traces_leave_for_a_collector(network: 
 def test_every_name_in_a_policy_is_somebodys() -> None:
     """A label that nobody has is a rule for nobody: misspelt, or forgotten."""
     both = [*render("everything"), *render("everything, with triton")]
-    known = set(Network(both).pods) | {"traefik", "prometheus"}
+    known = set(Network(both).pods) | {"prometheus"}
     written: set[str] = set()
     for policy in named(both, "NetworkPolicy").values():
         _names(policy["spec"], written)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,9 @@ from typing import Any
 import jsonschema
 import kubernetes_validate
 import pytest
+import typer.main
 
+from cli.main import app
 from services.common.settings import Settings
 from tests.k8s import policies
 from tests.k8s.manifests import COMPONENTS, RENDERINGS, Manifest, containers, named, pods, render
@@ -168,3 +171,24 @@ def test_the_hpa_scales_up_at_once_and_down_slowly() -> None:
         assert 2 <= spec["minReplicas"] < spec["maxReplicas"]
         assert spec["behavior"]["scaleUp"]["stabilizationWindowSeconds"] == 0
         assert spec["behavior"]["scaleDown"]["stabilizationWindowSeconds"] >= 300
+
+
+def test_the_operators_page_names_what_is_there() -> None:
+    """Each object, component and option of a command on it."""
+    page = DOCS.read_text()
+    both = [*render("everything"), *render("everything, with triton")]
+    kinds = {"deployment": "Deployment", "service": "Service", "hpa": "HorizontalPodAutoscaler", "cronjob": "CronJob"}
+    written = re.findall(r"\b(deployment|service|hpa|cronjob|httproute)[/ ]([a-z][a-z0-9-]+)", page)
+    assert len(written) > 10
+    for kind, name in written:
+        assert name in named(both, kinds.get(kind, "HTTPRoute")) or kind == "service", f"{kind} {name}"
+    for component in re.findall(r"components/([a-z-]+(?:/[a-z]+)?)(?=[`,])", page):
+        assert component in COMPONENTS, component
+    commands: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    for told in re.findall(r"melalog ((?:known-answer|push|keys new|assess|export \w+)\b[^\n`|;]*)", page):
+        words = shlex.split(told.partition("#")[0].partition(" && ")[0].partition(" >>")[0])
+        group = commands[words.pop(0)]
+        while hasattr(group, "commands"):
+            group = group.commands[words.pop(0)]
+        options = {name for parameter in group.params for name in parameter.opts}
+        assert {word for word in words if word.startswith("--")} <= options, told

@@ -3,7 +3,7 @@ import Svg, { Circle, Path } from "react-native-svg";
 
 import { fill, useWords } from "@/strings";
 import { useColours } from "@/theme";
-import { Text } from "@/ui";
+import { size, Text } from "@/ui";
 
 export type LevelName = "low" | "moderate" | "high";
 const LEVELS: LevelName[] = ["low", "moderate", "high"];
@@ -40,5 +40,5 @@ function Shape({ level, colour, filled }: { level: LevelName; colour: string; fi
 }
 
 const box = StyleSheet.create({
-  row: { flexDirection: "row", gap: 10 }, one: { flex: 1, maxWidth: 160, alignItems: "center", gap: 6, borderWidth: 2, borderRadius: 12, paddingVertical: 12 },
+  row: { flexDirection: "row", flexWrap: "wrap", gap: 10 }, one: { flexGrow: 1, flexBasis: size(92), maxWidth: size(160), paddingHorizontal: 4, alignItems: "center", gap: 6, borderWidth: 2, borderRadius: 12, paddingVertical: 12 },
 });

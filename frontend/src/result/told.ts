@@ -44,6 +44,9 @@ function quality({ modality, findings: { picture } }: Assessment, t: Strings): s
 
 export type Bar = { id: string; name: string; text: string; log_odds: number; share: number };
 
+/** Below this "×1.0" would be said. */
+const EVEN = Math.log(1.05);
+
 /** Contributions as bars around the middle: `share` from -1 to 1 of half the width; the starting point apart. */
 export function bars(answer: Assessment, t: Strings, language: Language): { bars: Bar[]; start: string } {
   const others = answer.risk.contributions.filter(({ id, log_odds }) => id !== "prior" && Math.abs(log_odds) > 0.005);
@@ -52,7 +55,7 @@ export function bars(answer: Assessment, t: Strings, language: Language): { bars
   return {
     bars: others.map(({ id, log_odds }) => {
       const x = Math.exp(Math.abs(log_odds)).toLocaleString(language, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
-      const text = fill(log_odds > 0 ? t.result.raises : t.result.lowers, { x });
+      const text = Math.abs(log_odds) < EVEN ? t.result.even : fill(log_odds > 0 ? t.result.raises : t.result.lowers, { x });
       return { id, name: plain(t.words.contributions, id), text, log_odds, share: log_odds / widest };
     }),
     start: prior ? fill(t.result.start, { p: percent(1 / (1 + Math.exp(-prior.log_odds)), t.percent, language) }) : "",

@@ -20,7 +20,7 @@ export function TakePicture() {
   const [edit, setEdit] = useState<Edit>(UNTOUCHED);
   const [camera, setCamera] = useState(false);
   const [heard, setHeard] = useState<Picture>();
-  const { picture, failed } = usePrepared(uri, edit);
+  const { picture, failed, current } = usePrepared(uri, edit);
   if (!flow.consent) return <Redirect href="/" />;
   const choose = (chosen: string) => { setUri(chosen); setEdit(UNTOUCHED); };
   return (
@@ -35,7 +35,7 @@ export function TakePicture() {
           {picture && !camera && heard !== picture ? <Advice picture={picture} /> : null}
         </View>
         {uri && !failed && !camera ? <Adjust edit={edit} onChange={setEdit} /> : null}
-        {camera ? null : <Use key={picture?.uri} picture={picture ?? (uri ? null : flow.picture)} onHeard={setHeard} />}
+        {camera ? null : <Use key={picture?.uri} picture={picture ?? (uri ? null : flow.picture)} onHeard={setHeard} ready={!uri || current} />}
         <Source onChosen={choose} onCamera={setCamera} again={uri !== "" && !failed} />
       </Card>
     </Screen>
@@ -52,7 +52,8 @@ function usePrepared(uri: string, edit: Edit) {
     return () => { current = false; };
   }, [uri, edit]);
   const ready = made?.uri === uri ? made : undefined;
-  return { picture: ready?.picture ?? null, failed: ready !== undefined && ready.edit === edit && ready.picture === null };
+  const current = ready?.edit === edit;
+  return { picture: ready?.picture ?? null, current, failed: current && ready.picture === null };
 }
 
 function Frame({ picture }: { picture: Picture | null }) {
@@ -98,7 +99,7 @@ function Adjust({ edit, onChange }: { edit: Edit; onChange: (edit: Edit) => void
 const within = (share: number) => Math.min(Math.max(share, 0.05), 0.95);
 
 /** The way on. The server looks at the picture first, so that who should take another one hears it before any question. */
-function Use({ picture, onHeard }: { picture: Picture | null; onHeard: (of: Picture) => void }) {
+function Use({ picture, ready, onHeard }: { picture: Picture | null; ready: boolean; onHeard: (of: Picture) => void }) {
   const { t } = useWords();
   const { flow, act } = useFlow();
   const [found, setFound] = useState<Look | "busy">();
@@ -114,6 +115,7 @@ function Use({ picture, onHeard }: { picture: Picture | null; onHeard: (of: Pict
     setFound(seen);
     onHeard(picture);
   };
+  if (!ready) return <Button main off label={t.picture.preparing} onPress={() => undefined} />;
   if (found === "busy") return <Button main busy off label={t.picture.looking} onPress={() => undefined} />;
   if (!found) return <Button main label={t.picture.use} onPress={() => void (flow.picture === picture ? go() : ask())} />;
   return <><Heard found={found} />{found.refused ? null : <Button label={t.picture.anyway} onPress={go} />}</>;

@@ -1,5 +1,5 @@
 import { useState } from "react";
-import { StyleSheet, View, type GestureResponderEvent } from "react-native";
+import { I18nManager, StyleSheet, View, type GestureResponderEvent } from "react-native";
 
 import { useColours } from "@/theme";
 
@@ -9,7 +9,10 @@ export type SliderProps = { label: string; value: number; text: string; onChange
 export function Slider({ label, value, text, onChange }: SliderProps) {
   const colours = useColours();
   const [width, setWidth] = useState(1);
-  const move = (event: GestureResponderEvent) => onChange(Math.min(Math.max(event.nativeEvent.locationX / width, 0), 1));
+  const move = (event: GestureResponderEvent) => {
+    const share = Math.min(Math.max(event.nativeEvent.locationX / width, 0), 1);
+    onChange(I18nManager.isRTL ? 1 - share : share);
+  };
   return (
     <View accessible role="slider" aria-label={label} aria-valuetext={text} style={box.track} onLayout={(event) => setWidth(event.nativeEvent.layout.width)}
       accessibilityActions={[{ name: "increment" }, { name: "decrement" }]} onStartShouldSetResponder={() => true} onResponderGrant={move} onResponderMove={move}

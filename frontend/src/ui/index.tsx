@@ -97,7 +97,7 @@ function Header() {
 }
 
 /** A length of type in points; on web in rem, so that the browser's own text size counts. */
-const size = (points: number) => (Platform.OS === "web" ? `${points / 16}rem` as unknown as number : points);
+export const size = (points: number) => (Platform.OS === "web" ? `${points / 16}rem` as unknown as number : points);
 
 const text = StyleSheet.create({
   body: { fontSize: size(16), lineHeight: size(25), fontFamily: Platform.select({ web: 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif' }) },
@@ -109,7 +109,7 @@ const text = StyleSheet.create({
 
 const box = StyleSheet.create({
   page: { paddingHorizontal: 16, gap: 16, flexGrow: 1 }, main: { width: "100%", maxWidth: 1100, alignSelf: "center", gap: 16 }, narrow: { maxWidth: 680 },
-  header: { flexDirection: "row", justifyContent: "space-between", alignItems: "center", gap: 8 }, touch: { minHeight: 44, minWidth: 44, justifyContent: "center", alignItems: "center" },
+  header: { flexDirection: "row", flexWrap: "wrap", justifyContent: "space-between", alignItems: "center", gap: 8 }, touch: { minHeight: 44, minWidth: 44, justifyContent: "center", alignItems: "center" },
   card: { borderWidth: 1, borderRadius: 14, padding: 18, gap: 12 }, notice: { borderStartWidth: 4, paddingStart: 14, paddingVertical: 2, gap: 4 },
   button: { minHeight: 48, paddingHorizontal: 18, paddingVertical: 10, borderRadius: 10, borderWidth: 1, justifyContent: "center" },
   sign: { paddingHorizontal: 0, minWidth: 40, flexShrink: 1, flexGrow: 1 },

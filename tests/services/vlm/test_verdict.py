@@ -400,3 +400,23 @@ def test_operators_see_the_engines_state() -> None:
     assert (up(), failures() - before) == (0.0, 1.0)
     judge(Verdicts(FakeEngine(TOP), 1), encode(drawn()))
     assert (up(), failures() - before) == (1.0, 1.0)
+
+
+@pytest.mark.parametrize(("outcome", "up"), [(TOP, 1.0), (EngineFailure("invalid", "garbage"), 0.0)])
+def test_warming_up_asks_once_about_nothing_and_never_stops_the_start(
+    outcome: list[tuple[str, float]] | EngineFailure, up: float
+) -> None:
+    engine = FakeEngine(outcome)
+
+    async def run() -> None:
+        core = Verdicts(engine, 1, release(null_logit=RAW))
+        await core.warm_up()
+        await core.close()
+
+    asyncio.run(run())
+    assert len(engine.asked) == 1
+    assert REGISTRY.get_sample_value("melalog_vlm_engine_up") == up
+
+
+def test_without_an_engine_there_is_nothing_to_warm_up() -> None:
+    asyncio.run(Verdicts(None, 1).warm_up())
