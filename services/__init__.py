@@ -1,1 +1,6 @@
 """How it is served: one package per bento, and what they share."""
+
+import os
+
+# Before ONNX Runtime is imported, which else reports its use to its maker.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
