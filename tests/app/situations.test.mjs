@@ -112,7 +112,7 @@ test("busy waits as long as Retry-After says, then sends again", async () => {
   await sendOff(seen);
   await button(page, t.failure.wait.replace("{n}", "3")).waitFor();
   const before = system.state.sent.length;
-  await button(page, t.failure.wait.replace("{n}", "2")).click();
+  await button(page, t.failure.wait.replace("{n}", "2")).click({ force: true }); // it is off
   assert.equal(system.state.sent.length, before, "not before it is time");
   await look({ ...seen, name: "busy" }, "failure");
   meet("");
@@ -250,6 +250,28 @@ test("the keyboard is enough, from the first page to the result", async () => {
   assert.notEqual(await slider.inputValue(), value);
   await seen.context.close();
 });
+
+for (const [name, size] of [["phone", PHONE], ["desktop", DESKTOP]]) {
+  test(`an age that cannot be turns the way on off (${name}): seen, said, and leading to the field`, async () => {
+    const seen = await view("", size);
+    const { page, t } = seen;
+    await toQuestions(seen);
+    const on = button(page, size === PHONE ? t.questions.next : t.questions.send), age = page.getByRole("textbox");
+    const border = () => on.evaluate((node) => getComputedStyle(node).borderStyle);
+    assert.deepEqual([await on.getAttribute("aria-disabled"), await border()], [null, "solid"]);
+    await age.fill("130");
+    assert.deepEqual([await on.getAttribute("aria-disabled"), await border()], ["true", "dashed"]);
+    await on.focus();
+    await page.keyboard.press("Enter");
+    await page.getByRole("alert").filter({ hasText: t.questions.first.split("{")[0] }).waitFor();
+    assert.ok(await age.evaluate((node) => node === document.activeElement), "the wrong field has the focus");
+    await look({ ...seen, name }, "off");
+    await age.fill("47");
+    assert.deepEqual([await on.getAttribute("aria-disabled"), await border()], [null, "solid"]);
+    assert.equal(await page.getByRole("alert").count(), 0);
+    await seen.context.close();
+  });
+}
 
 test("text twice as large, as the browser's own setting asks, cuts nothing", async () => {
   const seen = await view("");

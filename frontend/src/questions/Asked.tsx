@@ -10,10 +10,10 @@ import { Choice } from "@/ui/Choice";
 
 import { complaint } from "./answers";
 
-type Props = { question: Question; typed: string; onTyped: (question: Question, text: string) => void; open?: boolean };
+type Props = { question: Question; typed: string; onTyped: (question: Question, text: string) => void; field: (id: string, node: TextInput | null) => void; open?: boolean };
 
 /** One question with its help, in the app's language where the sentence is known in it. */
-export function Asked({ question, typed, onTyped, open = false }: Props) {
+export function Asked({ question, typed, onTyped, field, open = false }: Props) {
   const { t, language } = useWords();
   const colours = useColours();
   const [helped, help] = useState(open);
@@ -31,7 +31,7 @@ export function Asked({ question, typed, onTyped, open = false }: Props) {
         </View>
         <View style={open ? box.under : box.half}>
           {question.type === "integer"
-            ? <Age question={question} typed={typed} onTyped={onTyped} label={asked.text} />
+            ? <Age question={question} typed={typed} onTyped={onTyped} field={field} label={asked.text} />
             : <Choices question={question} label={asked.text} />}
         </View>
       </View>
@@ -59,14 +59,14 @@ function Choices({ question, label }: { question: Question; label: string }) {
   );
 }
 
-function Age({ question, typed, onTyped, label }: Omit<Props, "open"> & { label: string }) {
+function Age({ question, typed, onTyped, field, label }: Omit<Props, "open"> & { label: string }) {
   const { t } = useWords();
   const colours = useColours();
   const id = useId();
   const wrong = complaint(question, typed);
   return (
     <View>
-      <TextInput value={typed} onChangeText={(text) => onTyped(question, text)} inputMode="numeric" maxLength={4} aria-label={label}
+      <TextInput ref={(node) => field(question.id, node)} value={typed} onChangeText={(text) => onTyped(question, text)} inputMode="numeric" maxLength={4} aria-label={label}
         {...{ "aria-invalid": wrong, "aria-describedby": id }}
         style={[box.number, { color: colours.ink, borderColor: wrong ? colours.error : colours.edge, backgroundColor: colours.card }]} />
       <View nativeID={id}>

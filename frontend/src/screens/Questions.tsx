@@ -1,13 +1,13 @@
 import { Redirect, router } from "expo-router";
-import { useEffect, useState } from "react";
-import { View } from "react-native";
+import { useEffect, useRef, useState } from "react";
+import { View, type TextInput } from "react-native";
 
 import { Failure } from "@/api/problem";
 import { loadQuestionnaire, type Question } from "@/api/questionnaire";
 import { useFlow } from "@/flow/context";
 import { Asked } from "@/questions/Asked";
 import { complaint, usable } from "@/questions/answers";
-import { fill, useWords } from "@/strings";
+import { fill, sentence, useWords } from "@/strings";
 import { useWide } from "@/theme";
 import { Button, Card, Notice, Row, Screen, Text } from "@/ui";
 
@@ -47,17 +47,17 @@ export function Questions() {
 function AllAtOnce({ questions }: { questions: Question[] }) {
   const { t } = useWords();
   const { flow } = useFlow();
-  const { typed, type, wrong } = useTyped();
+  const { typed, type, field, checked } = useTyped();
   const sections = [...new Set(questions.map(({ section }) => section))];
   return (
     <>
       {sections.map((section) => (
         <Card key={section}>
           <Text kind="heading">{t.questions.sections[section as keyof typeof t.questions.sections] ?? section}</Text>
-          {questions.filter((one) => one.section === section).map((one) => <Asked key={one.id} question={one} typed={typed(one)} onTyped={type} />)}
+          {questions.filter((one) => one.section === section).map((one) => <Asked key={one.id} question={one} typed={typed(one)} onTyped={type} field={field} />)}
         </Card>
       ))}
-      <Row><Button main label={t.questions.send} off={questions.some(wrong)} onPress={() => router.push("/sending")} /></Row>
+      <Row><Button main label={t.questions.send} {...checked(questions)} onPress={() => router.push("/sending")} /></Row>
       {flow.failure?.kind === "answers" ? <Refused failure={flow.failure} /> : null}
     </>
   );
@@ -66,7 +66,7 @@ function AllAtOnce({ questions }: { questions: Question[] }) {
 function OneByOne({ questions }: { questions: Question[] }) {
   const { t } = useWords();
   const { flow } = useFlow();
-  const { typed, type, wrong } = useTyped();
+  const { typed, type, field, checked } = useTyped();
   const refused = flow.failure?.problem.errors?.[0]?.field.split(".").at(-1);
   const [at, setAt] = useState(() => Math.max(0, questions.findIndex(({ id }) => id === refused)));
   const question = questions[at]!;
@@ -74,13 +74,13 @@ function OneByOne({ questions }: { questions: Question[] }) {
   return (
     <Card>
       <Text kind="small" role="status">{fill(t.questions.step, { n: at + 1, all: questions.length })}</Text>
-      <Asked key={question.id} question={question} typed={typed(question)} onTyped={type} open />
+      <Asked key={question.id} question={question} typed={typed(question)} onTyped={type} field={field} open />
       {flow.failure?.kind === "answers" && question.id === refused ? <Refused failure={flow.failure} /> : null}
       <Row>
         <Button label={t.nav.back} onPress={() => (at ? setAt(at - 1) : router.navigate("/picture"))} />
-        <Button main label={last ? t.questions.send : t.questions.next} off={wrong(question)} onPress={() => (last ? router.push("/sending") : setAt(at + 1))} />
+        <Button main label={last ? t.questions.send : t.questions.next} {...checked([question])} onPress={() => (last ? router.push("/sending") : setAt(at + 1))} />
       </Row>
-      {last ? null : <Button label={t.questions.skip} off={wrong(question)} onPress={() => router.push("/sending")} />}
+      {last ? null : <Button label={t.questions.skip} {...checked([question])} onPress={() => router.push("/sending")} />}
     </Card>
   );
 }
@@ -89,14 +89,20 @@ function Refused({ failure }: { failure: Failure }) {
   return <View role="alert">{failure.problem.errors?.map(({ field, message }) => <Text key={field} lang="en">{message}</Text>)}</View>;
 }
 
-/** What stands in the number fields; only what is valid becomes an answer. */
+/** What stands in the number fields; only what is valid becomes an answer. `checked` turns a button off where one of these cannot be used, and leads there. */
 function useTyped() {
+  const { t, language } = useWords();
   const { flow, act } = useFlow();
   const [texts, setTexts] = useState<Record<string, string>>({});
+  const fields = useRef<Record<string, TextInput | null>>({});
   const typed = ({ id }: Question) => texts[id] ?? String(flow.answers[id] ?? "");
   const type = (question: Question, text: string) => {
     setTexts({ ...texts, [question.id]: text });
     act({ is: "answer", id: question.id, value: usable(question, text) });
   };
-  return { typed, type, wrong: (question: Question) => question.type === "integer" && complaint(question, typed(question)) };
+  const checked = (questions: Question[]) => {
+    const wrong = questions.find((question) => question.type === "integer" && complaint(question, typed(question)));
+    return wrong ? { off: true, why: fill(t.questions.first, { question: sentence(wrong.text, language).text }), onOff: () => fields.current[wrong.id]?.focus() } : {};
+  };
+  return { typed, type, checked, field: (id: string, node: TextInput | null) => { fields.current[id] = node; } };
 }

@@ -1,5 +1,5 @@
 import { router } from "expo-router";
-import { useEffect, type PropsWithChildren } from "react";
+import { useEffect, useRef, useState, type PropsWithChildren } from "react";
 import { Platform, Pressable, ScrollView, StyleSheet, Text as Plain, View, type TextProps } from "react-native";
 import { useSafeAreaInsets } from "react-native-safe-area-context";
 
@@ -18,17 +18,34 @@ export function Text({ kind = "body", colour, lang, style, ...rest }: TextProps 
   return <Plain {...heading} {...{ lang }} {...rest} style={[text.body, text[kind], { color: colour ?? (soft ? colours.soft : colours.ink) }, style]} />;
 }
 
-/** A button. `sign` is shown in place of its label. `main` is the way on; `off` says why nothing happens yet through the label, and stays focusable. */
-export function Button({ label, onPress, main = false, off = false, busy = false, expanded, pressed: held, sign }: {
-  label: string; onPress: () => void; main?: boolean; off?: boolean; busy?: boolean; expanded?: boolean; pressed?: boolean; sign?: string;
+/**
+ * A button. `sign` is shown in place of its label, `main` is the way on. `off` stays focusable and is seen and said to be off; what has to be
+ * done first is said by the label, or by `why`, which appears when it is pressed all the same and calls `onOff`.
+ */
+export function Button({ label, onPress, main = false, off = false, why, onOff, busy = false, expanded, pressed: held, sign }: {
+  label: string; onPress: () => void; main?: boolean; off?: boolean; why?: string; onOff?: () => void; busy?: boolean; expanded?: boolean; pressed?: boolean; sign?: string;
 }) {
   const colours = useColours();
-  const back = main && !off ? colours.accent : colours.card;
+  const node = useRef<View>(null);
+  const [asked, ask] = useState(false);
+  useEffect(() => { // React Native Web drops aria-disabled on its way to the page, and `disabled` would take the focus away
+    if (Platform.OS === "web") (node.current as unknown as HTMLElement | null)?.[off ? "setAttribute" : "removeAttribute"]("aria-disabled", "true");
+  }, [off]);
+  if (asked && !off) ask(false);
+  const press = () => {
+    if (!off) return onPress();
+    ask(true);
+    onOff?.();
+  };
+  const filled = main && !off;
   return (
-    <Pressable role="button" aria-label={sign && label} aria-disabled={off} aria-busy={busy} aria-expanded={expanded} {...{ "aria-pressed": held }} onPress={() => { if (!off) onPress(); }}
-      style={({ pressed }) => [box.button, sign ? box.sign : null, { backgroundColor: pressed ? colours.tint : back, borderColor: main && !off ? colours.accent : colours.edge }]}>
-      {({ pressed }) => <Text kind="bold" colour={off ? colours.soft : main && !pressed ? colours.onAccent : colours.ink} style={text.centre}>{sign ?? label}</Text>}
-    </Pressable>
+    <>
+      <Pressable ref={node} role="button" aria-label={sign && label} aria-disabled={off} aria-busy={busy} aria-expanded={expanded} {...{ "aria-pressed": held }} onPress={press}
+        style={({ pressed }) => [box.button, sign ? box.sign : null, { backgroundColor: pressed && !off ? colours.tint : filled ? colours.accent : colours.card, borderColor: filled ? colours.accent : colours.edge }, off && box.off]}>
+        {({ pressed }) => <Text kind="bold" colour={filled && !pressed ? colours.onAccent : colours.ink} style={text.centre}>{sign ?? label}</Text>}
+      </Pressable>
+      {off && asked && why ? <Text role="alert" colour={colours.error}>⚠ {why}</Text> : null}
+    </>
   );
 }
 
@@ -112,6 +129,7 @@ const box = StyleSheet.create({
   header: { flexDirection: "row", flexWrap: "wrap", justifyContent: "space-between", alignItems: "center", gap: 8 }, touch: { minHeight: 44, minWidth: 44, justifyContent: "center", alignItems: "center" },
   card: { borderWidth: 1, borderRadius: 14, padding: 18, gap: 12 }, notice: { borderStartWidth: 4, paddingStart: 14, paddingVertical: 2, gap: 4 },
   button: { minHeight: 48, paddingHorizontal: 18, paddingVertical: 10, borderRadius: 10, borderWidth: 1, justifyContent: "center" },
+  off: { opacity: 0.65, borderStyle: "dashed", ...(Platform.OS === "web" ? { cursor: "not-allowed" as never } : {}) },
   sign: { paddingHorizontal: 0, minWidth: 40, flexShrink: 1, flexGrow: 1 },
   row: { flexDirection: "row", flexWrap: "wrap", gap: 10, alignItems: "center" }, list: { gap: 6 }, item: { flexDirection: "row", gap: 8 }, grow: { flex: 1 },
 });
