@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 
 import type { Assessment } from "@/client";
-import { added, days, trend, type Photo } from "@/diary/types";
+import { added, days, isKept, trend, type Photo } from "@/diary/types";
 import { start, step, wholeNumber } from "@/flow/state";
 import { isHeic } from "@/picture/heic";
 import { coloured } from "@/result/heat";
@@ -72,6 +72,17 @@ test("the diary puts a photograph to its spot, or begins a new one", () => {
   expect(trend(one[0]!)).toBe(null);
   expect(trend(two[0]!)).toBe("same");
   expect(trend({ ...two[0]!, photos: [...two[0]!.photos, { ...photo("c", "2026-04-01T12:00:00Z"), level: "high" }] })).toBe("rose");
+});
+
+test("a photograph that the diary has changes nothing, whichever spot it is put to, and no two spots share an id", () => {
+  const photo = (id: string): Photo => ({ id, date: "2026-01-01T12:00:00Z", image: "", level: "low" });
+  const one = added([], photo("a"), { site: "arm" });
+  expect(added(one, photo("a"), { site: "leg" })).toBe(one);
+  expect(added(one, photo("a"), { id: "a" })).toBe(one);
+  const two = added(one, photo("b"), { site: "arm" });
+  expect(two.map(({ id }) => id)).toEqual(["a", "b"]);
+  expect(added(two, photo("a"), { id: "b" })).toBe(two);
+  expect([isKept(two, "b"), isKept(two, "c")]).toEqual([true, false]);
 });
 
 test("a file is HEIC by its first bytes", () => {

@@ -219,6 +219,31 @@ test("the diary keeps pictures on the device, side by side, and deletes everythi
   await seen.context.close();
 });
 
+test("the diary takes a picture once, however often one presses, and says that it has it", async () => {
+  const seen = await view("low");
+  const { page, t } = seen;
+  await send(seen);
+  await page.evaluate(() => {
+    const put = IDBObjectStore.prototype.put;
+    globalThis.puts = 0;
+    IDBObjectStore.prototype.put = function counted(...all) { globalThis.puts += 1; return put.apply(this, all); };
+  });
+  await button(page, t.result.keep).click();
+  await page.getByText(t.diary.site).waitFor();
+  await button(page, t.result.keep).dblclick({ force: true }); // off after the first
+  await page.getByText(t.result.kept).waitFor();
+  assert.equal(await page.evaluate(() => globalThis.puts), 1);
+  await page.getByRole("link", { name: t.nav.home }).click();
+  await button(page, t.start.diary).click();
+  await page.getByText(t.diary.photos.replace("{n}", "1")).waitFor();
+  assert.equal(await page.getByRole("main").getByRole("img").count(), 1);
+  await page.goBack();
+  await page.goBack();
+  await page.getByText(t.result.kept).waitFor();
+  assert.equal(await button(page, t.result.keep).count(), 0, "it is kept already");
+  await seen.context.close();
+});
+
 test("the keyboard is enough, from the first page to the result", async () => {
   const seen = await view("", DESKTOP);
   const { page, t } = seen;

@@ -10,7 +10,7 @@ import { Choice } from "@/ui/Choice";
 
 import { store } from "./store";
 import { thumbnail } from "./thumbnail";
-import { added, type Spot } from "./types";
+import { added, isKept, type Spot } from "./types";
 
 const NEW = "new";
 
@@ -19,11 +19,15 @@ export function KeepInDiary({ answer, picture }: { answer: Assessment; picture: 
   const { t, language } = useWords();
   const { flow } = useFlow();
   const [spots, setSpots] = useState<Spot[]>([]);
-  const [state, setState] = useState<"closed" | "open" | "kept" | "full">("closed");
+  const [state, setState] = useState<"closed" | "open" | "busy" | "kept" | "full">("closed");
   const [spot, setSpot] = useState(NEW);
   const [site, setSite] = useState(String(flow.answers.body_site ?? "other"));
-  useEffect(() => { store.load().then(setSpots, () => setState("full")); }, []);
+  useEffect(() => {
+    const show = (found: Spot[]) => { setSpots(found); if (isKept(found, answer.id)) setState("kept"); };
+    store.load().then(show, () => setState("full"));
+  }, [answer.id]);
   const keep = async () => {
+    setState("busy");
     const photo = { id: answer.id, date: String(answer.created_at), image: await thumbnail(picture.uri), level: answer.risk.level };
     await store.save(added(await store.load(), photo, spot === NEW ? { site } : { id: spot }));
   };
@@ -40,7 +44,7 @@ export function KeepInDiary({ answer, picture }: { answer: Assessment; picture: 
         </>
       ) : null}
       {state === "full" ? <Text role="alert">{t.diary.full}</Text> : null}
-      <Button label={t.result.keep} onPress={() => void keep().then(() => setState("kept"), () => setState("full"))} />
+      <Button label={t.result.keep} off={state === "busy"} busy={state === "busy"} onPress={() => void keep().then(() => setState("kept"), () => setState("full"))} />
     </View>
   );
 }

@@ -14,7 +14,7 @@ export function Diary() {
   const [spots, setSpots] = useState<Spot[]>([]);
   useEffect(() => { store.load().then(setSpots, () => setSpots([])); }, []);
   const remove = async (id: string) => {
-    const rest = spots.filter((spot) => spot.id !== id);
+    const rest = (await store.load()).filter((spot) => spot.id !== id);
     await store.save(rest);
     setSpots(rest);
   };
