@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before } from "node:test";
 
-import { button, DESKTOP, here, launch, look, open, PHONE, PICTURE, send, sendOff, shot, test, toPicture, toQuestions } from "./browser.mjs";
+import { button, DESKTOP, GERMAN, here, launch, look, open, PHONE, PICTURE, send, sendOff, shot, test, toPicture, toQuestions } from "./browser.mjs";
 import { assessment, serve } from "./system.mjs";
 
 let browser, system;
@@ -103,6 +103,34 @@ for (const [situation, instead, kind, way] of FAILURES) {
     await seen.context.close();
   });
 }
+
+test("in German a failure says no word of English: known sentences in German, others not at all", async () => {
+  const seen = await view("", PHONE, "de");
+  const { page, t } = seen;
+  await toQuestions(seen);
+  const told = [
+    ["The picture is 10x10 pixels; its shorter side must have 32.", 422, t.failure.figures.small.replace("{width}", "10").replace("{height}", "10").replace("{least}", "32")],
+    ["No model can judge the picture at the moment; try again shortly.", 503, GERMAN["No model can judge the picture at the moment; try again shortly."]],
+    ["A sentence of a newer server.", 500, t.failure.other[1]],
+  ];
+  try {
+    for (const [detail, status, german] of told) {
+      system.state.instead = answerInstead(status, detail);
+      await sendOff(seen);
+      await page.getByText(german).first().waitFor();
+      assert.equal(await page.getByText(detail).count(), 0);
+      await page.goBack();
+      await page.getByRole("textbox").waitFor();
+    }
+    system.state.instead = (response) => response.writeHead(422, { "content-type": "application/problem+json" })
+      .end(JSON.stringify({ status: 422, detail: "Some answers are not valid.", errors: [{ field: "questionnaire.age", message: "must be a whole number from 0 to 120" }] }));
+    await sendOff(seen);
+    await button(page, t.failure.answers).click();
+    await page.getByRole("alert").getByText(t.questions.range.replace("{min}", "0").replace("{max}", "120")).waitFor();
+    assert.equal(await page.getByText("whole number").count(), 0);
+  } finally { system.state.instead = null; }
+  await seen.context.close();
+});
 
 test("busy waits as long as Retry-After says, then sends again", async () => {
   const seen = await view("", PHONE, "de", "dark");

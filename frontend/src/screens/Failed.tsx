@@ -5,7 +5,7 @@ import type { Failure, Kind } from "@/api/problem";
 import { useFlow } from "@/flow/context";
 import { SignInButton } from "@/sign-in/SignInButton";
 import { useSession } from "@/sign-in/session";
-import { fill, sentence, useWords, type Strings } from "@/strings";
+import { fill, refusal, useWords, type Strings } from "@/strings";
 import { Button, Card, Notice, Row, Screen, Text } from "@/ui";
 
 /** Why there is no answer, and the way on. */
@@ -41,13 +41,13 @@ const RETRIED: Kind[] = ["signedOut", "forbidden", "offline", "unreachable", "bu
 
 const words = (t: Strings, kind: Kind): string[] => (kind === "answers" ? t.failure.answersProblem : t.failure[kind]);
 
-/** What the server said, where it is meant for the person. */
+/** What the server said, where it is meant for the person and known in the app's language: the kind has words of its own. */
 function Details({ failure: { kind, problem } }: { failure: Failure }) {
   const { t, language } = useWords();
-  const lines = kind === "signedOut" ? [] : [problem.detail, ...(problem.errors ?? []).map(({ message }) => message)].filter((line): line is string => Boolean(line));
+  const why = kind === "signedOut" || kind === "answers" ? null : refusal(problem.detail, t, language);
   return (
     <>
-      {lines.length ? <Notice>{lines.map((line) => <Text key={line} lang={sentence(line, language).language}>{sentence(line, language).text}</Text>)}</Notice> : null}
+      {why ? <Notice><Text>{why}</Text></Notice> : null}
       {problem.request_id ? <Text kind="small">{fill(t.failure.request, { id: "" })}{problem.request_id}</Text> : null}
     </>
   );

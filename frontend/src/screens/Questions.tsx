@@ -85,8 +85,13 @@ function OneByOne({ questions }: { questions: Question[] }) {
   );
 }
 
-function Refused({ failure }: { failure: Failure }) {
-  return <View role="alert">{failure.problem.errors?.map(({ field, message }) => <Text key={field} lang="en">{message}</Text>)}</View>;
+/** Which answers the server could not use, in the app's words: its own name choices as the API spells them, in English. */
+function Refused({ failure: { problem: { errors = [] } } }: { failure: Failure }) {
+  const { t, language } = useWords();
+  const { flow: { questions } } = useFlow();
+  const asked = questions.filter(({ id }) => errors.some(({ field }) => field === `questionnaire.${id}`));
+  const lines = asked.map((one) => `${sentence(one.text, language).text} ${one.type === "integer" ? fill(t.questions.range, { min: one.minimum ?? 0, max: one.maximum ?? "" }) : t.questions.other}`);
+  return <View role="alert">{(lines.length ? lines : [t.failure.answersProblem[1]!]).map((line) => <Text key={line}>{line}</Text>)}</View>;
 }
 
 /** What stands in the number fields; only what is valid becomes an answer. `checked` turns a button off where one of these cannot be used, and leads there. */

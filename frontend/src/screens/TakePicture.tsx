@@ -8,7 +8,7 @@ import { useFlow } from "@/flow/context";
 import { prepare } from "@/picture/prepare";
 import { Source } from "@/picture/Source";
 import { UNTOUCHED, type Edit, type Picture } from "@/picture/types";
-import { plain, sentence, useWords } from "@/strings";
+import { plain, refusal, useWords } from "@/strings";
 import { useColours } from "@/theme";
 import { Button, Card, List, Notice, Screen, Text } from "@/ui";
 
@@ -124,12 +124,12 @@ function Use({ picture, ready, onHeard }: { picture: Picture | null; ready: bool
 /** What the server's check says. */
 function Heard({ found: { problems, unfamiliar, refused } }: { found: Look }) {
   const { t, language } = useWords();
-  const detail = refused?.problem.detail ? sentence(refused.problem.detail, language) : null;
+  const why = refused ? refusal(refused.problem.detail, t, language) : null;
   const colours = useColours();
   return (
     <Notice tone={refused ? colours.error : colours.moderate}>
       <Text kind="bold" role="alert">{refused ? t.failure.picture[0] : t.picture.warningsTitle}</Text>
-      {detail ? <Text lang={detail.language}>{detail.text}</Text> : null}
+      {why ? <Text>{why}</Text> : null}
       <List items={[...problems.map((id) => plain(t.picture.found, id)), ...(unfamiliar ? [t.picture.unfamiliar] : [])]} />
       {refused ? <Text>{t.failure.picture[1]}</Text> : null}
     </Notice>

@@ -4,6 +4,7 @@ import { createContext, useContext } from "react";
 import de from "./de.json";
 import deSentences from "./de.sentences.json";
 import en from "./en.json";
+import { fill } from "./format";
 
 export type Strings = typeof en;
 export type Language = "en" | "de";
@@ -33,5 +34,24 @@ export function sentence(text: string, language: Language): { text: string; lang
   const known = SENTENCES[language][text];
   return known === undefined ? { text, language: "en" } : { text: known, language };
 }
+
+/**
+ * Why the server refused, in the app's language: a known sentence, or the app's own words for one with figures in it.
+ * Null for others: the kind of failure has words of its own, and a sentence in another language helps nobody.
+ */
+export function refusal(detail: string | undefined, t: Strings, language: Language): string | null {
+  if (!detail) return null;
+  const told = sentence(detail, language);
+  if (told.language === language) return told.text;
+  const known = FIGURES.find(([pattern]) => pattern.test(detail));
+  return known ? fill(t.failure.figures[known[1]], known[0].exec(detail)?.groups ?? {}) : null;
+}
+
+/** Sentences of services/common/images.py and services/orchestrator/submission.py that hold figures, and the words for them. */
+const FIGURES: [RegExp, keyof Strings["failure"]["figures"]][] = [
+  [/^The picture is (?<width>\d+)x(?<height>\d+) pixels; its shorter side must have (?<least>\d+)\.$/, "small"],
+  [/^The picture has (?<n>\d+) megapixels; at most (?<most>\d+) are accepted\.$/, "large"],
+  [/^The picture has more than [\d,]+ bytes\.$/, "heavy"],
+];
 
 export { fill, percent, plain } from "./format";
