@@ -326,6 +326,29 @@ for (const [name, size] of [["phone", PHONE], ["desktop", DESKTOP]]) {
   });
 }
 
+for (const [name, size, scheme] of [["phone", PHONE, "dark"], ["desktop", DESKTOP, "light"]]) {
+  test(`printed, the whole result is there and nothing to press (${name})`, async () => {
+    const seen = await view("high", size, "en", scheme);
+    const { page, t } = seen;
+    await send(seen);
+    await page.getByText(t.result.todo).waitFor();
+    const least = await page.getByRole("main").evaluate((node) => node.scrollHeight);
+    assert.ok(least > 2 * size.viewport.height, "longer than the screen");
+    await page.emulateMedia({ media: "print" });
+    const cut = await page.evaluate(() => [...document.querySelectorAll("html, body, #root, #root div")].filter((node) => node.scrollHeight > node.clientHeight + 50 && getComputedStyle(node).overflowY !== "visible").length);
+    assert.equal(cut, 0, "nothing hides a part of itself");
+    const [whole, end] = await page.getByRole("main").evaluate((node) => [document.documentElement.scrollHeight, node.getBoundingClientRect().bottom]);
+    assert.ok(whole >= end && end > size.viewport.height);
+    assert.ok(await page.getByText("Melalog is research software, not a medical device.").isVisible());
+    for (const control of [t.result.again, t.result.keep, t.result.print]) assert.equal(await button(page, control).count(), 0, control);
+    assert.equal(await page.getByRole("heading", { level: 1 }).evaluate((node) => getComputedStyle(node).color), "rgb(17, 17, 17)");
+    const pages = (await page.pdf({ format: "A4", printBackground: false })).toString("latin1").match(/\/Type\s*\/Page\b/g).length;
+    assert.ok(pages >= 2, `${pages} pages`);
+    await shot({ ...seen, name: `print-${name}` }, "result");
+    await seen.context.close();
+  });
+}
+
 test("text twice as large, as the browser's own setting asks, cuts nothing", async () => {
   const seen = await view("");
   const { page, t } = seen;

@@ -5,6 +5,7 @@ import { useSafeAreaInsets } from "react-native-safe-area-context";
 
 import { signOut, useSession } from "@/sign-in/session";
 import { useColours } from "@/theme";
+import "@/theme/print";
 import { LANGUAGES, STRINGS, useWords } from "@/strings";
 
 type Kind = "body" | "soft" | "small" | "title" | "heading" | "sub" | "bold" | "figure";

@@ -1,0 +1,1 @@
+export {}; // what only a browser prints is in print.web.ts
