@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 
 import { describe, expect, test } from "vitest";
 
+import type { Question } from "@/api/questionnaire";
 import type { Assessment } from "@/client";
 import { added, days, isKept, trend, type Photo } from "@/diary/types";
 import { start, step, wholeNumber } from "@/flow/state";
@@ -9,7 +10,10 @@ import { isHeic } from "@/picture/heic";
 import { coloured } from "@/result/heat";
 import { report } from "@/result/report";
 import { bars, told } from "@/result/told";
+import de from "@/strings/de.json";
+import sentences from "@/strings/de.sentences.json";
 import en from "@/strings/en.json";
+import { fill } from "@/strings/format";
 import { contrast, dark, light } from "@/theme/colours";
 
 const answer = JSON.parse(readFileSync("../tests/app/answer.json", "utf8")) as Assessment;
@@ -51,11 +55,45 @@ test("what was missing is said in words", () => {
   expect(told({ ...answer, degraded: ["vlm"] }, en, "en").missing).toEqual([en.words.missing.vlm]);
 });
 
-test("a report is one page without script, and takes nothing for markup", () => {
-  const sly = { ...answer, risk: { ...answer.risk, headline: "<script>alert(1)</script>" } };
-  const html = report(sly, "blob:x", en, "en", (text) => text);
-  expect(html).not.toContain("<script");
-  expect(html).toContain(answer.disclaimer);
+const { questions } = JSON.parse(readFileSync("../fusion/questionnaire.json", "utf8")) as { questions: Question[] };
+const said = (text: string) => text.replace(/[&<>"']/g, (sign) => `&#${sign.charCodeAt(0)};`);
+
+describe.each([["en", en, (text: string) => text], ["de", de, (text: string) => (sentences as Record<string, string>)[text] ?? text]] as const)("the report in %s", (language, t, say) => {
+  const { findings } = answer;
+  const full = { ...answer, degraded: ["llm"], findings: { ...findings, classifier: { ...findings.classifier, in_distribution: false, heatmap: "iVBORw0KGgo=" } } } as Assessment;
+  const html = report(full, "blob:x", questions, t, language, say);
+
+  test("has all that the screen has", () => {
+    const words = told(full, t, language);
+    const asked = questions.find(({ id }) => id === "fair_skin")!;
+    const expected = [
+      ...full.findings.questionnaire.factors!.map(({ source }) => source), say(asked.text), "efficientnet 1.2.0", "mllama 1.0.0",
+      ...words.shares.flatMap(({ name, text }) => [name, text]), words.classifier, words.vlm, t.words.missing.llm, t.result.unfamiliar, t.result.photograph,
+      t.result.heatNoteLight, fill(t.result.author, { author: t.result.rules }), say(answer.disclaimer), answer.id,
+      new Date(answer.created_at).toLocaleString(language, { dateStyle: "medium", timeStyle: "short" }),
+    ];
+    expect(words.shares).toHaveLength(7);
+    expect(expected.filter((text) => !html.includes(said(text)))).toEqual([]);
+    expect(html).toContain("data:image/png;base64,iVBORw0KGgo=");
+  });
+
+  test("names the hosted model, and what it would have said, where it explained", () => {
+    const hosted = { ...full, degraded: [], fusion: { engine: "llm", model: "hosted-1", level_proposed: "low" } } as Assessment;
+    const other = report(hosted, "blob:x", questions, t, language, say);
+    for (const text of [fill(t.result.author, { author: "hosted-1" }), answer.risk.explanation, t.result.levels.low.toLowerCase()]) expect(other).toContain(said(text));
+    expect(other).not.toContain(said(t.result.missing));
+  });
+
+  test("takes nothing for markup, whatever part it comes in", () => {
+    const sly = JSON.parse(JSON.stringify(full), (key, value: unknown) => (typeof value === "string" && !["created_at", "status", "level", "engine", "modality", "quality"].includes(key) ? `<script>"'${value}` : value)) as Assessment;
+    const page = report(sly, `blob:x" onerror="alert(1)`, questions, t, language, say);
+    expect(page).not.toMatch(/<script|" onerror=/);
+    expect(page.match(/&#60;script/g)!.length).toBeGreaterThan(12);
+  });
+});
+
+test("a report without a heat map says that there is none", () => {
+  expect(report(answer, "blob:x", questions, en, "en", (text) => text)).toContain(en.result.noHeat);
 });
 
 test("the heat map is transparent where nothing was seen", () => {

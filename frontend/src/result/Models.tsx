@@ -10,7 +10,7 @@ import { Button, Card, Notice, Row, Text } from "@/ui";
 import { Slider } from "@/ui/Slider";
 
 import { COLOURED, HeatMap } from "./HeatMap";
-import { told } from "./told";
+import { source, told } from "./told";
 
 /** The picture with the heat map over it, and what each model said of it. */
 export function Models({ answer, picture }: { answer: Assessment; picture: Picture }) {
@@ -25,13 +25,13 @@ export function Models({ answer, picture }: { answer: Assessment; picture: Pictu
         <Text kind="heading">{t.result.picture}</Text>
         <Seen picture={picture} map={classifier.heatmap ?? null} />
         <Text>{words.quality}</Text>
-        {answer.modality === "photograph" ? <Text kind="small">{t.result.photograph}</Text> : null}
+        {words.photograph ? <Text kind="small">{words.photograph}</Text> : null}
         {poor ? <Row><Button label={t.failure.retake} onPress={() => router.navigate("/picture")} /></Row> : null}
       </Card>
       <Card>
         <Text kind="heading">{t.result.classifier}</Text>
         <Text>{words.classifier}</Text>
-        {classifier.in_distribution === false ? <Notice tone={colours.moderate}><Text>{t.result.unfamiliar}</Text></Notice> : null}
+        {words.unfamiliar ? <Notice tone={colours.moderate}><Text>{words.unfamiliar}</Text></Notice> : null}
         <View role="list">
           {words.shares.map(({ name, text }) => (
             <View role="listitem" key={name} style={box.share}><Text style={box.grow}>{name}</Text><Text>{text}</Text></View>
@@ -50,7 +50,7 @@ export function Models({ answer, picture }: { answer: Assessment; picture: Pictu
 
 function Source({ model }: { model?: ModelInfo | null }) {
   const { t } = useWords();
-  return model ? <Text kind="small">{fill(t.result.model, { name: model.name, version: model.version })}</Text> : null;
+  return model ? <Text kind="small">{source(model, t)}</Text> : null;
 }
 
 function Seen({ picture, map }: { picture: Picture; map: string | null }) {

@@ -2,24 +2,22 @@ import { StyleSheet, View } from "react-native";
 
 import type { Assessment } from "@/client";
 import { useFlow } from "@/flow/context";
-import { fill, plain, sentence, useWords } from "@/strings";
+import { sentence, useWords } from "@/strings";
 import { useColours } from "@/theme";
 import { Card, List, Text } from "@/ui";
 
-import { bars, type Bar } from "./told";
+import { bars, factors, told, type Bar } from "./told";
 
 /** Why: in words, as bars, and every answer that counted with its source. */
 export function Why({ answer }: { answer: Assessment }) {
   const { t, language } = useWords();
-  const { risk, fusion } = answer;
-  const written = fusion.engine === "llm" || (risk.language ?? "en") === language;
-  const reasons = (risk.reasons ?? []).filter((reason) => !(written && risk.explanation.includes(reason)));
+  const { explanation, reasons } = told(answer, t, language);
   const drawn = bars(answer, t, language);
   return (
     <>
       <Card>
         <Text kind="heading">{t.result.why}</Text>
-        {written ? <Text lang={risk.language}>{risk.explanation}</Text> : null}
+        {explanation ? <Text lang={answer.risk.language}>{explanation}</Text> : null}
         {reasons.length ? <List items={reasons.map((reason) => sentence(reason, language).text)} /> : null}
         <Text kind="sub">{t.result.weights}</Text>
         <View role="list" style={box.list}>{drawn.bars.map((bar) => <Drawn key={bar.id} bar={bar} />)}</View>
@@ -48,29 +46,19 @@ function Drawn({ bar }: { bar: Bar }) {
 function Factors({ finding }: { finding: Assessment["findings"]["questionnaire"] }) {
   const { t, language } = useWords();
   const { flow } = useFlow();
-  const factors = finding.factors ?? [];
-  const number = (x: number) => x.toLocaleString(language, { minimumFractionDigits: 2, maximumFractionDigits: 2 });
-  const asked = (id: string) => flow.questions.find((question) => question.id === id);
-  const said = (id: string, answer: string) => {
-    const label = asked(id)?.labels?.[answer];
-    return label ? sentence(label, language).text : plain(t.questions.choices, answer);
-  };
+  const { list, together } = factors(finding, flow.questions, t, language, (text) => sentence(text, language).text);
   return (
     <Card>
       <Text kind="heading">{t.result.factors}</Text>
-      {factors.length ? null : <Text kind="soft">{t.result.noFactors}</Text>}
       <View role="list" style={box.list}>
-        {factors.map(({ id, answer, likelihood_ratio, source }) => (
+        {list.map(({ id, text, worth, source }) => (
           <View role="listitem" key={id}>
-            <View style={box.labels}>
-              <Text style={box.grow}>{sentence(asked(id)?.text ?? plain({}, id), language).text} {said(id, answer)}</Text>
-              <Text kind="bold">×{number(likelihood_ratio)}</Text>
-            </View>
-            <Text kind="small">{fill(t.questions.source, { source })}</Text>
+            <View style={box.labels}><Text style={box.grow}>{text}</Text><Text kind="bold">{worth}</Text></View>
+            <Text kind="small">{source}</Text>
           </View>
         ))}
       </View>
-      {factors.length ? <Text kind="small">{fill(t.result.together, { x: number(finding.likelihood_ratio), version: finding.version })}</Text> : null}
+      <Text kind="small">{together}</Text>
     </Card>
   );
 }

@@ -1,6 +1,10 @@
-import type { Assessment } from "@/client";
+import type { Question } from "@/api/questionnaire";
+import type { Assessment, ModelInfo } from "@/client";
 import { fill, percent, plain } from "@/strings/format";
 import type { Language, Strings } from "@/strings";
+
+/** A sentence of the server in the app's language, where it is known. */
+export type Say = (text: string) => string;
 
 /** The words of a result, for the screen and for the PDF alike. */
 export function told(answer: Assessment, t: Strings, language: Language) {
@@ -19,9 +23,39 @@ export function told(answer: Assessment, t: Strings, language: Language) {
     classifier: classifier(findings.classifier, t, p),
     vlm: vlm(findings.vlm, t, p),
     quality: quality(answer, t),
+    unfamiliar: findings.classifier.in_distribution === false ? t.result.unfamiliar : "",
+    photograph: answer.modality === "photograph" ? t.result.photograph : "",
+    author: author(answer, t, language),
+    ...why(answer, language),
     shares: Object.entries(findings.classifier.classes ?? {}).sort((a, b) => b[1] - a[1])
       .map(([name, share]) => ({ name: plain(t.words.classes, name), share, text: p(share) })),
   };
+}
+
+/** The explanation where it can be read in the app's language, or was written by a model; and the reasons that it does not say already. */
+function why({ risk, fusion }: Assessment, language: Language) {
+  const written = fusion.engine === "llm" || (risk.language ?? "en") === language;
+  const reasons = (risk.reasons ?? []).filter((reason) => !(written && risk.explanation.includes(reason)));
+  return { explanation: written ? risk.explanation : "", reasons };
+}
+
+/** Who wrote the explanation, and the level the hosted model would have said. */
+function author({ fusion: { engine, model, level_proposed: level } }: Assessment, t: Strings, language: Language): string {
+  const proposed = level ? ` · ${fill(t.result.proposed, { level: t.result.levels[level].toLocaleLowerCase(language) })}` : "";
+  return fill(t.result.author, { author: engine === "llm" ? model ?? "" : t.result.rules }) + proposed;
+}
+
+export const source = (model: ModelInfo | null | undefined, t: Strings): string => (model ? fill(t.result.model, { name: model.name, version: model.version }) : "");
+
+/** Every answer that counted, with what it is worth and where that is from. */
+export function factors({ factors: found = [], likelihood_ratio: all, version }: Assessment["findings"]["questionnaire"], questions: readonly Question[], t: Strings, language: Language, say: Say) {
+  const number = (x: number) => x.toLocaleString(language, { minimumFractionDigits: 2, maximumFractionDigits: 2 });
+  const list = found.map(({ id, answer, likelihood_ratio, source: from }) => {
+    const asked = questions.find((question) => question.id === id), label = asked?.labels?.[answer];
+    const text = `${asked ? say(asked.text) : plain({}, id)} ${label ? say(label) : plain(t.questions.choices, answer)}`;
+    return { id, text, worth: `×${number(likelihood_ratio)}`, source: fill(t.questions.source, { source: from }) };
+  });
+  return { list, together: list.length ? fill(t.result.together, { x: number(all), version }) : t.result.noFactors };
 }
 
 type P = (value: number | null | undefined) => string;

@@ -69,13 +69,10 @@ function Doctor({ answer: { risk } }: { answer: Assessment }) {
 
 function End({ answer, picture }: { answer: Assessment; picture: Picture }) {
   const { t, language } = useWords();
-  const { act } = useFlow();
+  const { flow, act } = useFlow();
   const say = (text: string) => sentence(text, language).text;
   const disclaimer = sentence(answer.disclaimer, language);
-  const author = answer.fusion.engine === "llm" ? answer.fusion.model ?? "" : t.result.rules;
-  const { level_proposed: level } = answer.fusion;
-  const proposed = level ? ` · ${fill(t.result.proposed, { level: t.result.levels[level].toLocaleLowerCase(language) })}` : "";
-  const share = async () => print(report(answer, await embedded(picture.uri), t, language, say));
+  const share = async () => print(report(answer, await embedded(picture.uri), flow.questions, t, language, say));
   const again = () => { act({ is: "again" }); router.navigate("/picture"); };
   return (
     <Card>
@@ -86,7 +83,7 @@ function End({ answer, picture }: { answer: Assessment; picture: Picture }) {
         <Button label={SHARES ? t.result.share : t.result.print} onPress={() => void share()} />
       </Row>
       <Text kind="small">
-        {fill(t.result.author, { author })}{proposed} · {new Date(answer.created_at).toLocaleString(language, { dateStyle: "medium", timeStyle: "short" })} · {fill(t.result.id, { id: answer.id })}
+        {told(answer, t, language).author} · {new Date(answer.created_at).toLocaleString(language, { dateStyle: "medium", timeStyle: "short" })} · {fill(t.result.id, { id: answer.id })}
       </Text>
     </Card>
   );
