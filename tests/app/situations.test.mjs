@@ -349,6 +349,37 @@ for (const [name, size, scheme] of [["phone", PHONE, "dark"], ["desktop", DESKTO
   });
 }
 
+test("the PDF has the answers with their sources, both models, the heat map and what was missing, in German", async () => {
+  const seen = await view("strange", DESKTOP, "de");
+  const { page, t, wrong } = seen;
+  await toQuestions(seen);
+  const changed = page.getByRole("radiogroup", { name: GERMAN["Has the spot changed in the last weeks or months?"] });
+  await changed.getByRole("radio", { name: t.questions.choices.yes, exact: true }).click();
+  await sendOff(seen);
+  await page.getByText(t.result.todo).waitFor();
+  await button(page, t.result.print).click();
+  const paper = page.frameLocator("#report");
+  await paper.getByRole("heading", { level: 1 }).waitFor({ state: "attached" });
+  const text = await paper.locator("body").evaluate((node) => node.textContent);
+  const { findings, disclaimer } = assessment(system.state.answers.at(-1));
+  const expected = [
+    GERMAN["Has the spot changed in the last weeks or months?"], ...findings.questionnaire.factors.map(({ source }) => source), t.result.unfamiliar, GERMAN[disclaimer] ?? disclaimer,
+    ...[findings.classifier, findings.vlm].map(({ model }) => `${model.name} ${model.version}`), ...Object.keys(findings.classifier.classes).map((name) => t.words.classes[name]),
+  ];
+  assert.deepEqual(expected.filter((part) => !text.includes(part)), []);
+  assert.ok(findings.questionnaire.factors.length > 0);
+  const drawn = await paper.locator("img").evaluateAll((images) => images.map((image) => image.complete && image.naturalWidth > 0));
+  assert.deepEqual(drawn, [true, true, true], "the picture, and again with the heat map");
+  assert.deepEqual(wrong, []);
+  if (process.env.MELALOG_APP_SHOTS) {
+    const html = await paper.locator("html").evaluate((node) => node.outerHTML), own = await seen.context.newPage();
+    await own.goto(system.url);
+    await own.setContent(html);
+    await shot({ page: own, name: "report" }, "de");
+  }
+  await seen.context.close();
+});
+
 test("text twice as large, as the browser's own setting asks, cuts nothing", async () => {
   const seen = await view("");
   const { page, t } = seen;
