@@ -1,7 +1,8 @@
-import { describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 
 import { assess, type Transport } from "@/api/assess";
 import { eventReader } from "@/api/events";
+import { firstWord, IDLE_MS } from "@/api/line";
 import { failureOf, seconds } from "@/api/problem";
 import type { Picture } from "@/picture/types";
 
@@ -11,7 +12,7 @@ const answer = { risk: { level: "moderate" } };
 function transport(reply: () => Response | Promise<Response>, offline = false) {
   const sent: { url: string; init: RequestInit }[] = [];
   const by: Transport = {
-    url: "http://api", isOffline: () => offline, bearer: async () => null, imagePart: ({ bytes }) => new Blob([bytes as BlobPart], { type: "image/jpeg" }),
+    url: "http://api", isOffline: () => offline, onOffline: () => () => undefined, bearer: async () => null, imagePart: ({ bytes }) => new Blob([bytes as BlobPart], { type: "image/jpeg" }),
     send: async (url, init) => { sent.push({ url: String(url), init: init! }); return reply(); },
   };
   return { by, sent };
@@ -52,6 +53,51 @@ describe("an assessment", () => {
 
   test("knows an offline device", async () => {
     await expect(ask(transport(() => { throw new TypeError("failed"); }, true).by)).rejects.toMatchObject({ kind: "offline" });
+  });
+});
+
+describe("a server that says nothing", () => {
+  afterEach(() => { vi.useRealTimers(); });
+
+  /** Begins to answer, sends `beats` heartbeats 2 s apart, and then nothing. */
+  const falling = (beats: number) => new Response(new ReadableStream<Uint8Array>({
+    start: (to) => { for (let n = 1; n <= beats; n += 1) setTimeout(() => to.enqueue(new TextEncoder().encode(": working\n\n")), 2000 * n); },
+  }), { headers: { "content-type": "text/event-stream" } });
+
+  const kindOf = (by: Transport) => {
+    const found: { kind?: string } = {};
+    ask(by).catch((error: { kind: string }) => { found.kind = error.kind; });
+    return found;
+  };
+
+  test("is given up before its first word, after the time that sending the picture needs", async () => {
+    vi.useFakeTimers();
+    const { by, sent } = transport(() => new Promise<Response>(() => undefined));
+    const found = kindOf(by);
+    await vi.advanceTimersByTimeAsync(firstWord(1) - 1000);
+    expect(found.kind).toBe(undefined);
+    await vi.advanceTimersByTimeAsync(2000);
+    expect(found.kind).toBe("unreachable");
+    expect(sent[0]!.init.signal!.aborted, "the request is not left open").toBe(true);
+    expect(firstWord(1_000_000)).toBeGreaterThanOrEqual(firstWord(0) + 60_000);
+  });
+
+  test("is given up in the middle, but not as long as it sends heartbeats", async () => {
+    vi.useFakeTimers();
+    const found = kindOf(transport(() => falling(20)).by);
+    await vi.advanceTimersByTimeAsync(40_000 + IDLE_MS - 1000);
+    expect(found.kind).toBe(undefined);
+    await vi.advanceTimersByTimeAsync(2000);
+    expect(found.kind).toBe("unreachable");
+  });
+
+  test("is not waited for when the device goes offline", async () => {
+    const { by } = transport(() => falling(0));
+    let cut = () => undefined as void;
+    const failed = expect(ask({ ...by, onOffline: (listener) => { cut = listener; return () => undefined; } })).rejects.toMatchObject({ kind: "offline" });
+    await new Promise((done) => setTimeout(done, 10));
+    cut();
+    await failed;
   });
 });
 
