@@ -1,13 +1,16 @@
+import { readFileSync } from "node:fs";
+
 import { afterEach, describe, expect, test, vi } from "vitest";
 
 import { assess, type Transport } from "@/api/assess";
 import { eventReader } from "@/api/events";
 import { firstWord, IDLE_MS } from "@/api/line";
 import { failureOf, seconds } from "@/api/problem";
+import type { Assessment } from "@/client";
 import type { Picture } from "@/picture/types";
 
 const picture: Picture = { uri: "", bytes: new Uint8Array([1]), width: 1, height: 1, warnings: [] };
-const answer = { risk: { level: "moderate" } };
+const answer = JSON.parse(readFileSync("../tests/app/answer.json", "utf8")) as Assessment;
 
 function transport(reply: () => Response | Promise<Response>, offline = false) {
   const sent: { url: string; init: RequestInit }[] = [];
@@ -54,6 +57,18 @@ describe("an assessment", () => {
   test("knows an offline device", async () => {
     await expect(ask(transport(() => { throw new TypeError("failed"); }, true).by)).rejects.toMatchObject({ kind: "offline" });
   });
+});
+
+test.each<[string, unknown]>([
+  ["but its level", { risk: { level: "low" } }], ["in a list", [answer]], ["but a level", { ...answer, risk: { ...answer.risk, level: "fine" } }],
+  ["but half the interval", { ...answer, risk: { ...answer.risk, interval: [0.1] } }], ["but the probability", { ...answer, risk: { ...answer.risk, melanoma: undefined } }],
+  ["but a probability above 1", { ...answer, risk: { ...answer.risk, malignant: 3 } }], ["but what weighed", { ...answer, risk: { ...answer.risk, contributions: [{ id: "prior" }] } }],
+  ["but the advice", { ...answer, risk: { ...answer.risk, advice: " " } }], ["but the headline", { ...answer, risk: { ...answer.risk, headline: undefined } }],
+  ["but the findings", { ...answer, findings: undefined }], ["but one finding", { ...answer, findings: { ...answer.findings, vlm: null } }],
+  ["but its author", { ...answer, fusion: undefined }], ["but the disclaimer", { ...answer, disclaimer: "" }], ["nothing", null],
+])("an answer with everything %s is not shown", async (_, incomplete) => {
+  await expect(ask(transport(() => Response.json(incomplete)).by)).rejects.toMatchObject({ kind: "unreadable" });
+  await expect(ask(transport(() => streamed(`event: assessment\ndata: ${JSON.stringify(incomplete)}\n\n`)).by)).rejects.toMatchObject({ kind: "unreadable" });
 });
 
 describe("a server that says nothing", () => {

@@ -6,6 +6,8 @@ import { SafeAreaProvider } from "react-native-safe-area-context";
 
 import { RIGHT_TO_LEFT, useWords } from "@/strings";
 
+export { Broken as ErrorBoundary } from "@/screens/Broken";
+
 export default function Layout() {
   const { language } = useWords();
   const rtl = RIGHT_TO_LEFT.includes(language);
