@@ -66,7 +66,7 @@ test.each<[string, unknown]>([
   ["but the advice", { ...answer, risk: { ...answer.risk, advice: " " } }], ["but the headline", { ...answer, risk: { ...answer.risk, headline: undefined } }],
   ["but the findings", { ...answer, findings: undefined }], ["but one finding", { ...answer, findings: { ...answer.findings, vlm: null } }],
   ["but its author", { ...answer, fusion: undefined }], ["but the disclaimer", { ...answer, disclaimer: "" }], ["nothing", null],
-])("an answer with everything %s is not shown", async (_, incomplete) => {
+])("an answer that is everything %s is not shown", async (_, incomplete) => {
   await expect(ask(transport(() => Response.json(incomplete)).by)).rejects.toMatchObject({ kind: "unreadable" });
   await expect(ask(transport(() => streamed(`event: assessment\ndata: ${JSON.stringify(incomplete)}\n\n`)).by)).rejects.toMatchObject({ kind: "unreadable" });
 });
@@ -116,7 +116,7 @@ describe("a server that says nothing", () => {
   });
 });
 
-test.each([[401, "signedOut"], [403, "forbidden"], [413, "picture"], [415, "picture"], [422, "picture"], [429, "busy"], [503, "busy"], [404, "other"], [500, "other"]])(
+test.each([[401, "signedOut"], [403, "forbidden"], [413, "picture"], [415, "picture"], [422, "picture"], [429, "tooMany"], [503, "busy"], [404, "other"], [500, "other"]])(
   "status %i is %s", (status, kind) => expect(failureOf(status, {}, null).kind).toBe(kind));
 
 test("a wrong answer is not the picture's fault", () => {

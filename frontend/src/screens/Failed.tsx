@@ -37,7 +37,7 @@ export function Failed({ failure, onRetry }: { failure: Failure; onRetry: () => 
   );
 }
 
-const RETRIED: Kind[] = ["signedOut", "forbidden", "offline", "unreachable", "busy", "unreadable", "other"];
+const RETRIED: Kind[] = ["signedOut", "forbidden", "offline", "unreachable", "busy", "tooMany", "unreadable", "other"];
 
 const words = (t: Strings, kind: Kind): string[] => (kind === "answers" ? t.failure.answersProblem : t.failure[kind]);
 
