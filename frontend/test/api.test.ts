@@ -1,17 +1,21 @@
-import { describe, expect, test } from "vitest";
+import { readFileSync } from "node:fs";
+
+import { afterEach, describe, expect, test, vi } from "vitest";
 
 import { assess, type Transport } from "@/api/assess";
 import { eventReader } from "@/api/events";
+import { firstWord, IDLE_MS } from "@/api/line";
 import { failureOf, seconds } from "@/api/problem";
+import type { Assessment } from "@/client";
 import type { Picture } from "@/picture/types";
 
 const picture: Picture = { uri: "", bytes: new Uint8Array([1]), width: 1, height: 1, warnings: [] };
-const answer = { risk: { level: "moderate" } };
+const answer = JSON.parse(readFileSync("../tests/app/answer.json", "utf8")) as Assessment;
 
 function transport(reply: () => Response | Promise<Response>, offline = false) {
   const sent: { url: string; init: RequestInit }[] = [];
   const by: Transport = {
-    url: "http://api", isOffline: () => offline, bearer: async () => null, imagePart: ({ bytes }) => new Blob([bytes as BlobPart], { type: "image/jpeg" }),
+    url: "http://api", isOffline: () => offline, onOffline: () => () => undefined, bearer: async () => null, imagePart: ({ bytes }) => new Blob([bytes as BlobPart], { type: "image/jpeg" }),
     send: async (url, init) => { sent.push({ url: String(url), init: init! }); return reply(); },
   };
   return { by, sent };
@@ -55,7 +59,64 @@ describe("an assessment", () => {
   });
 });
 
-test.each([[401, "signedOut"], [403, "forbidden"], [413, "picture"], [415, "picture"], [422, "picture"], [429, "busy"], [503, "busy"], [404, "other"], [500, "other"]])(
+test.each<[string, unknown]>([
+  ["but its level", { risk: { level: "low" } }], ["in a list", [answer]], ["but a level", { ...answer, risk: { ...answer.risk, level: "fine" } }],
+  ["but half the interval", { ...answer, risk: { ...answer.risk, interval: [0.1] } }], ["but the probability", { ...answer, risk: { ...answer.risk, melanoma: undefined } }],
+  ["but a probability above 1", { ...answer, risk: { ...answer.risk, malignant: 3 } }], ["but what weighed", { ...answer, risk: { ...answer.risk, contributions: [{ id: "prior" }] } }],
+  ["but the advice", { ...answer, risk: { ...answer.risk, advice: " " } }], ["but the headline", { ...answer, risk: { ...answer.risk, headline: undefined } }],
+  ["but the findings", { ...answer, findings: undefined }], ["but one finding", { ...answer, findings: { ...answer.findings, vlm: null } }],
+  ["but its author", { ...answer, fusion: undefined }], ["but the disclaimer", { ...answer, disclaimer: "" }], ["nothing", null],
+])("an answer that is everything %s is not shown", async (_, incomplete) => {
+  await expect(ask(transport(() => Response.json(incomplete)).by)).rejects.toMatchObject({ kind: "unreadable" });
+  await expect(ask(transport(() => streamed(`event: assessment\ndata: ${JSON.stringify(incomplete)}\n\n`)).by)).rejects.toMatchObject({ kind: "unreadable" });
+});
+
+describe("a server that says nothing", () => {
+  afterEach(() => { vi.useRealTimers(); });
+
+  /** Begins to answer, sends `beats` heartbeats 2 s apart, and then nothing. */
+  const falling = (beats: number) => new Response(new ReadableStream<Uint8Array>({
+    start: (to) => { for (let n = 1; n <= beats; n += 1) setTimeout(() => to.enqueue(new TextEncoder().encode(": working\n\n")), 2000 * n); },
+  }), { headers: { "content-type": "text/event-stream" } });
+
+  const kindOf = (by: Transport) => {
+    const found: { kind?: string } = {};
+    ask(by).catch((error: { kind: string }) => { found.kind = error.kind; });
+    return found;
+  };
+
+  test("is given up before its first word, after the time that sending the picture needs", async () => {
+    vi.useFakeTimers();
+    const { by, sent } = transport(() => new Promise<Response>(() => undefined));
+    const found = kindOf(by);
+    await vi.advanceTimersByTimeAsync(firstWord(1) - 1000);
+    expect(found.kind).toBe(undefined);
+    await vi.advanceTimersByTimeAsync(2000);
+    expect(found.kind).toBe("unreachable");
+    expect(sent[0]!.init.signal!.aborted, "the request is not left open").toBe(true);
+    expect(firstWord(1_000_000)).toBeGreaterThanOrEqual(firstWord(0) + 60_000);
+  });
+
+  test("is given up in the middle, but not as long as it sends heartbeats", async () => {
+    vi.useFakeTimers();
+    const found = kindOf(transport(() => falling(20)).by);
+    await vi.advanceTimersByTimeAsync(40_000 + IDLE_MS - 1000);
+    expect(found.kind).toBe(undefined);
+    await vi.advanceTimersByTimeAsync(2000);
+    expect(found.kind).toBe("unreachable");
+  });
+
+  test("is not waited for when the device goes offline", async () => {
+    const { by } = transport(() => falling(0));
+    let cut = () => undefined as void;
+    const failed = expect(ask({ ...by, onOffline: (listener) => { cut = listener; return () => undefined; } })).rejects.toMatchObject({ kind: "offline" });
+    await new Promise((done) => setTimeout(done, 10));
+    cut();
+    await failed;
+  });
+});
+
+test.each([[401, "signedOut"], [403, "forbidden"], [413, "picture"], [415, "picture"], [422, "picture"], [429, "tooMany"], [503, "busy"], [404, "other"], [500, "other"]])(
   "status %i is %s", (status, kind) => expect(failureOf(status, {}, null).kind).toBe(kind));
 
 test("a wrong answer is not the picture's fault", () => {

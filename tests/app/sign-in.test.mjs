@@ -25,9 +25,9 @@ async function view(language = "en") {
 const authorization = () => system.state.sentHeaders.at(-1).authorization;
 
 /** At the issuer: name and password, then consent. */
-async function atIssuer(page, password = true) {
+async function atIssuer(page, password = true, name = "somebody") {
   if (password) {
-    await page.locator("[name=login]").fill("somebody");
+    await page.locator("[name=login]").fill(name);
     await page.locator("[name=password]").fill("anything");
     await page.locator("[type=submit]").click();
   }
@@ -110,6 +110,42 @@ test("who turns back at the issuer, or comes with an answer to nothing, is told 
   await page.getByText(t.picture.hint).waitFor(); // the consent was not lost
   await page.goto(`${system.url}/signed-in?code=stolen&state=guessed`);
   await page.getByRole("heading", { name: t.signIn.failed }).waitFor();
+  await seen.context.close();
+});
+
+test("who signs out leaves nothing for the next person: no result, no consent, no picture on its way", async () => {
+  const seen = await view();
+  const { page, t } = seen;
+  await signIn(seen);
+  await send(seen);
+  await page.getByText(t.result.todo).waitFor();
+  const sent = system.state.sent.length;
+  await page.getByRole("button", { name: t.signIn.out }).click();
+  await page.getByText(t.signIn.first).waitFor();
+  assert.equal(await page.getByRole("checkbox").getAttribute("aria-checked"), "false");
+  await page.goBack();
+  await page.getByText(t.signIn.first).waitFor();
+  assert.equal(await page.getByRole("heading", { name: t.result.todo }).count(), 0);
+  await button(page, t.signIn.go).click();
+  await atIssuer(page, true, "another");
+  await page.getByRole("button", { name: t.signIn.out }).waitFor();
+  await button(page, t.start.begin).waitFor();
+  await page.waitForTimeout(1000);
+  assert.equal(system.state.sent.length, sent, "nothing is sent that nobody pressed for");
+  await seen.context.close();
+});
+
+test("an issuer that cannot be reached for a renewal signs nobody out", async () => {
+  const seen = await view();
+  const { page, t } = seen;
+  await signIn(seen);
+  await toQuestions(seen);
+  await page.waitForTimeout(8000); // the token is about to end
+  await page.route(`${issuer.url}/**`, (route) => route.abort());
+  await sendOff(seen);
+  await page.getByText(t.result.todo).waitFor(); // with the old one, which still holds
+  assert.deepEqual(await page.evaluate(() => Object.keys(sessionStorage)), ["melalog-tokens"]);
+  await button(page, t.signIn.out).waitFor();
   await seen.context.close();
 });
 

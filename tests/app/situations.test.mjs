@@ -1,8 +1,9 @@
 // What the real services cannot be brought to at will, by `melalog serve --sandbox`; and by the relay what not even that can.
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { after, before } from "node:test";
 
-import { button, DESKTOP, GERMAN, here, launch, look, open, PHONE, PICTURE, send, sendOff, shot, test, toPicture, toQuestions } from "./browser.mjs";
+import { button, DESKTOP, GERMAN, here, launch, look, open, PHONE, PICTURE, send, sendOff, shot, test, toPicture, toQuestions, use, WORDS } from "./browser.mjs";
 import { assessment, serve } from "./system.mjs";
 
 let browser, system;
@@ -132,12 +133,13 @@ test("in German a failure says no word of English: known sentences in German, ot
   await seen.context.close();
 });
 
-test("busy waits as long as Retry-After says, then sends again", async () => {
+test("too many requests wait as long as Retry-After says, then sends again", async () => {
   const seen = await view("", PHONE, "de", "dark");
   const { page, t } = seen;
   await toQuestions(seen);
   meet("429");
   await sendOff(seen);
+  await page.getByText(t.failure.tooMany[0]).first().waitFor();
   await button(page, t.failure.wait.replace("{n}", "3")).waitFor();
   const before = system.state.sent.length;
   await button(page, t.failure.wait.replace("{n}", "2")).click({ force: true }); // it is off
@@ -178,6 +180,84 @@ test("no connection, then no server: each says so, and goes on where it was", as
   await button(page, t.failure.again).click();
   await page.getByText(t.result.todo).waitFor();
   assert.match(system.state.sent.at(-1).toString("latin1"), /\{"age":67\}/);
+  await seen.context.close();
+});
+
+test("the browser's Back and Forward, a reload and another language lose nothing that was chosen", async () => {
+  const seen = await view("");
+  const { page, t } = seen;
+  await toQuestions(seen);
+  await page.getByRole("textbox").fill("67");
+  await page.goBack();
+  await button(page, t.picture.use).waitFor();
+  await page.goForward();
+  await page.getByRole("textbox").waitFor();
+  assert.equal(await page.getByRole("textbox").inputValue(), "67");
+  await button(page, WORDS.de.language).click();
+  await sendOff({ page, t: WORDS.de });
+  await page.getByText(WORDS.de.result.todo).waitFor();
+  await page.goBack();
+  await page.getByRole("textbox").waitFor();
+  await page.goForward();
+  await page.getByText(WORDS.de.result.todo).waitFor();
+  await page.reload(); // picture and answers are kept in memory only
+  await button(page, WORDS.de.start.begin).waitFor();
+  assert.deepEqual(seen.wrong, []);
+  await seen.context.close();
+});
+
+test("what was answered for one spot does not go with the next", async () => {
+  const seen = await view("");
+  const { page, t } = seen;
+  await send(seen);
+  await page.getByText(t.result.todo).waitFor();
+  assert.match(system.state.sent.at(-1).toString("latin1"), /\{"age":67\}/);
+  await page.getByRole("link", { name: t.nav.home }).click();
+  await button(page, t.start.begin).click();
+  await page.locator("#choose").setInputFiles(PICTURE);
+  await use(seen);
+  await sendOff(seen);
+  await page.getByText(t.result.todo).waitFor();
+  assert.doesNotMatch(system.state.sent.at(-1).toString("latin1"), /"age"/);
+  await seen.context.close();
+});
+
+test("a server that falls silent is given up, and what is in hand stays", async () => {
+  const seen = await view("");
+  const { page, t } = seen;
+  await toQuestions(seen);
+  system.state.instead = (response) => response.writeHead(200, { "content-type": "text/event-stream" }).write(": working\n\n");
+  try {
+    await sendOff(seen);
+    await page.getByText(t.failure.unreachable[0]).first().waitFor();
+    await button(page, t.failure.again).click();
+    await page.getByRole("heading", { name: t.sending.title }).waitFor();
+    await seen.context.setOffline(true);
+    await page.getByText(t.failure.offline[0]).first().waitFor({ timeout: 5000 });
+  } finally { system.state.instead = null; }
+  await seen.context.setOffline(false);
+  await button(page, t.failure.again).click();
+  await page.getByText(t.result.todo).waitFor();
+  await seen.context.close();
+});
+
+test("an answer that is not whole, or cannot be drawn, is said to be that and never a blank page", async () => {
+  const seen = await view("");
+  const { page, t } = seen;
+  await toQuestions(seen);
+  const whole = JSON.parse(readFileSync(here("answer.json"), "utf8"));
+  const answers = (answer) => { system.state.instead = (response) => response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(answer)); };
+  try {
+    answers({ risk: { level: "low" } });
+    await sendOff(seen);
+    await page.getByText(t.failure.unreadable[0]).first().waitFor();
+    answers({ ...whole, findings: { ...whole.findings, questionnaire: { ...whole.findings.questionnaire, factors: [null] } } });
+    await button(page, t.failure.again).click();
+    await page.getByRole("heading", { name: t.broken[0] }).waitFor();
+    await look({ ...seen, name: "broken" }, "page");
+  } finally { system.state.instead = null; }
+  await button(page, t.failure.restart).click();
+  await button(page, t.start.begin).waitFor();
   await seen.context.close();
 });
 

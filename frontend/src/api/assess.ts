@@ -1,14 +1,16 @@
 import type { Assessment, Problem } from "@/client";
 import type { Picture } from "@/picture/types";
 
+import { checked } from "./checked";
 import { eventReader, type ServerEvent } from "./events";
+import { firstWord, IDLE_MS, line, type Connection, type Line } from "./line";
 import { Failure, failureOf } from "./problem";
 
 export type Answers = Record<string, string | number>;
 export type Arrived = { name: string; status: string; finding: unknown };
 /** `bearer` gives a token where the server asks for one; `renew` another one, after the first was refused. */
-export type Transport = {
-  url: string; send: typeof fetch; imagePart: (picture: Picture) => Blob; isOffline: () => boolean; bearer: (renew?: boolean) => Promise<string | null>;
+export type Transport = Connection & {
+  url: string; send: typeof fetch; imagePart: (picture: Picture) => Blob; bearer: (renew?: boolean) => Promise<string | null>;
 };
 
 /**
@@ -22,17 +24,18 @@ export async function assess(
   body.append("image", by.imagePart(picture), "picture.jpg");
   body.append("questionnaire", JSON.stringify(answers));
   body.append("language", language);
-  const answer = await post(body, signal, by);
-  if (!answer.ok) throw failureOf(answer.status, await json<Problem>(answer).catch(() => ({})), answer.headers.get("retry-after"));
-  if (!answer.headers.get("content-type")?.startsWith("text/event-stream")) return checked(await json<Assessment>(answer));
-  return stream(answer, arrived, signal, by);
+  const on = line(by, signal);
+  const answer = await post(body, picture.bytes.length, on, by);
+  if (!answer.ok) throw failureOf(answer.status, await json<Problem>(answer, on).catch(() => ({})), answer.headers.get("retry-after"));
+  if (!answer.headers.get("content-type")?.startsWith("text/event-stream")) return checked(await json(answer, on));
+  return stream(answer, arrived, on);
 }
 
 /** Sent once, and once more with another token where the first was refused. */
-async function post(body: FormData, signal: AbortSignal, by: Transport): Promise<Response> {
+async function post(body: FormData, bytes: number, { signal, wait }: Line, by: Transport): Promise<Response> {
   const ask = (token: string | null) => {
     const headers = { Accept: "text/event-stream, application/json;q=0.9", ...(token ? { Authorization: `Bearer ${token}` } : {}) };
-    return connect(() => by.send(`${by.url}/v1/assessments?heatmap=true`, { method: "POST", body, headers, signal }), signal, by);
+    return wait(firstWord(bytes), () => by.send(`${by.url}/v1/assessments?heatmap=true`, { method: "POST", body, headers, signal }));
   };
   const token = await by.bearer();
   const answer = await ask(token);
@@ -41,30 +44,22 @@ async function post(body: FormData, signal: AbortSignal, by: Transport): Promise
   return other ? ask(other) : answer;
 }
 
-async function connect<T>(ask: () => Promise<T>, signal: AbortSignal, { isOffline }: Transport): Promise<T> {
+async function json<T>(answer: Response, { wait }: Line): Promise<T> {
+  const text = await wait(IDLE_MS, () => answer.text());
   try {
-    return await ask();
-  } catch (error) {
-    if (signal.aborted) throw error;
-    throw new Failure(isOffline() ? "offline" : "unreachable");
-  }
-}
-
-async function json<T>(answer: Response): Promise<T> {
-  try {
-    return (await answer.json()) as T;
+    return JSON.parse(text) as T;
   } catch {
     throw new Failure("unreadable", answer.status);
   }
 }
 
-async function stream(answer: Response, arrived: (finding: Arrived) => void, signal: AbortSignal, by: Transport): Promise<Assessment> {
+async function stream(answer: Response, arrived: (finding: Arrived) => void, { wait }: Line): Promise<Assessment> {
   const reader = answer.body?.getReader();
   if (!reader) throw new Failure("unreadable", answer.status);
   const decoder = new TextDecoder();
   const read = eventReader();
   for (;;) {
-    const { done, value } = await connect(() => reader.read(), signal, by);
+    const { done, value } = await wait(IDLE_MS, () => reader.read());
     for (const event of read(done ? "\n\n" : decoder.decode(value, { stream: true }))) {
       const found = told(event, arrived);
       if (found) return found;
@@ -76,7 +71,7 @@ async function stream(answer: Response, arrived: (finding: Arrived) => void, sig
 /** What an event says: a finding is handed on, a problem thrown, the assessment returned. */
 function told({ event, data }: ServerEvent, arrived: (finding: Arrived) => void): Assessment | null {
   const body = parsed(data);
-  if (event === "assessment") return checked(body as unknown as Assessment);
+  if (event === "assessment") return checked(body);
   if (event === "problem") {
     const problem = body as Partial<Problem>;
     throw failureOf(problem.status ?? 500, problem, null);
@@ -93,9 +88,4 @@ function parsed(data: string): Record<string, unknown> {
   } catch {
     throw new Failure("unreadable");
   }
-}
-
-function checked(answer: Assessment): Assessment {
-  if (!["low", "moderate", "high"].includes(answer?.risk?.level)) throw new Failure("unreadable");
-  return answer;
 }

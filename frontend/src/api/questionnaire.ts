@@ -1,6 +1,7 @@
+import { IDLE_MS, line } from "./line";
 import { Failure, failureOf } from "./problem";
 import { server } from "./server";
-import { isOffline } from "./transport";
+import { isOffline, onOffline } from "./transport";
 
 export type Question = {
   id: string; section: string; type: "integer" | "choice"; text: string; help: string; source?: string;
@@ -10,7 +11,8 @@ export type Questionnaire = { version: string; questions: Question[] };
 
 /** The questions this app can draw; one of a type it does not know is left out. Throws Failure. */
 export async function loadQuestionnaire(): Promise<Questionnaire> {
-  const { data, response } = await server.questions().catch(() => ({ data: undefined, response: undefined }));
+  const { signal, wait } = line({ isOffline, onOffline });
+  const { data, response } = await wait(IDLE_MS, () => server.questions({ signal }));
   if (!response) throw new Failure(isOffline() ? "offline" : "unreachable");
   if (!response.ok || !data) throw failureOf(response.status, {}, response.headers.get("retry-after"));
   const { version, questions } = data as unknown as Questionnaire;

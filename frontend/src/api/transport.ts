@@ -5,6 +5,7 @@ import type { Picture } from "@/picture/types";
 
 export const send = fetch as unknown as typeof globalThis.fetch;
 export const isOffline = () => false; // a phone says so by failing to connect
+export const onOffline = (_: () => void) => () => undefined;
 
 /** The picture as a form field: the cleaned JPEG bytes in a file of the cache, without the name it had on the device. */
 export function imagePart(picture: Picture): Blob {

@@ -2,6 +2,10 @@ import type { Picture } from "@/picture/types";
 
 export const send: typeof fetch = (input, init) => globalThis.fetch(input, init);
 export const isOffline = () => navigator.onLine === false;
+export const onOffline = (listener: () => void) => {
+  addEventListener("offline", listener);
+  return () => removeEventListener("offline", listener);
+};
 
 /** The picture as a form field: the cleaned JPEG bytes, without the name it had on the device. */
 export function imagePart(picture: Picture): Blob {

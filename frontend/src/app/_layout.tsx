@@ -1,15 +1,15 @@
 import { Slot } from "expo-router";
 import { StatusBar } from "expo-status-bar";
-import { useEffect, useMemo, useState } from "react";
+import { useEffect } from "react";
 import { I18nManager, Platform, StyleSheet, View } from "react-native";
 import { SafeAreaProvider } from "react-native-safe-area-context";
 
-import { FlowProvider } from "@/flow/context";
-import { deviceLanguage, RIGHT_TO_LEFT, STRINGS, WordsContext, type Language } from "@/strings";
+import { RIGHT_TO_LEFT, useWords } from "@/strings";
+
+export { Broken as ErrorBoundary } from "@/screens/Broken";
 
 export default function Layout() {
-  const [language, choose] = useState<Language>(deviceLanguage);
-  const words = useMemo(() => ({ t: STRINGS[language], language, choose }), [language]);
+  const { language } = useWords();
   const rtl = RIGHT_TO_LEFT.includes(language);
   useEffect(() => {
     if (Platform.OS === "web") {
@@ -18,9 +18,8 @@ export default function Layout() {
   }, [language, rtl]);
   return (
     <SafeAreaProvider>
-      <WordsContext.Provider value={words}>
-        <FlowProvider><StatusBar style="auto" /><View style={box.whole} {...(Platform.OS === "web" ? { dir: rtl ? "rtl" : "ltr" } : {})}><Slot /></View></FlowProvider>
-      </WordsContext.Provider>
+      <StatusBar style="auto" />
+      <View style={box.whole} {...(Platform.OS === "web" ? { dir: rtl ? "rtl" : "ltr" } : {})}><Slot /></View>
     </SafeAreaProvider>
   );
 }

@@ -22,7 +22,8 @@ export type Action =
   | { is: "done"; answer: Assessment }
   | { is: "failed"; failure: Failure }
   | { is: "restored"; flow: Partial<Flow> }
-  | { is: "again" };
+  | { is: "again" }
+  | { is: "left" };
 
 export function step(flow: Flow, action: Action): Flow {
   switch (action.is) {
@@ -36,6 +37,7 @@ export function step(flow: Flow, action: Action): Flow {
     case "failed": return { ...flow, failure: action.failure };
     case "restored": return { ...flow, ...action.flow };
     case "again": return { ...start, consent: flow.consent, questions: flow.questions };
+    case "left": return start;
   }
 }
 

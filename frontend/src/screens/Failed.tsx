@@ -27,7 +27,7 @@ export function Failed({ failure, onRetry }: { failure: Failure; onRetry: () => 
         <Text kind="soft">{t.failure.kept}</Text>
         <Row>
           {failure.kind === "picture" ? <Button main label={t.failure.retake} onPress={() => router.navigate("/picture")} /> : null}
-          {signsIn ? <SignInButton main onDone={onRetry} /> : null}
+          {signsIn ? <SignInButton main resume onDone={onRetry} /> : null}
           {failure.kind === "answers" ? <Button main label={t.failure.answers} onPress={() => router.navigate("/questions")} /> : null}
           {RETRIED.includes(failure.kind) && !signsIn ? <Button main label={again} off={left > 0} onPress={onRetry} /> : null}
           <Button label={t.failure.restart} onPress={restart} />
@@ -37,7 +37,7 @@ export function Failed({ failure, onRetry }: { failure: Failure; onRetry: () => 
   );
 }
 
-const RETRIED: Kind[] = ["signedOut", "forbidden", "offline", "unreachable", "busy", "unreadable", "other"];
+const RETRIED: Kind[] = ["signedOut", "forbidden", "offline", "unreachable", "busy", "tooMany", "unreadable", "other"];
 
 const words = (t: Strings, kind: Kind): string[] => (kind === "answers" ? t.failure.answersProblem : t.failure[kind]);
 

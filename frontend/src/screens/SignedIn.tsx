@@ -2,7 +2,7 @@ import { router } from "expo-router";
 import { useEffect, useState } from "react";
 import { Platform } from "react-native";
 
-import { useFlow } from "@/flow/context";
+import { act } from "@/flow/context";
 import { kept } from "@/sign-in/kept";
 import { complete } from "@/sign-in/session";
 import { SignInButton } from "@/sign-in/SignInButton";
@@ -12,22 +12,23 @@ import { Button, Card, Row, Screen, Text } from "@/ui";
 /** Where the issuer sends a person back to on web: ends the sign-in, and goes on with what was in hand. */
 export function SignedIn() {
   const { t } = useWords();
-  const { act } = useFlow();
   const [failed, setFailed] = useState(false);
+  const [resume, setResume] = useState(false);
   useEffect(() => {
     if (Platform.OS !== "web" || begun === location.href) return;
     begun = location.href;
-    const flow = kept.take();
+    const { resume, flow } = kept.take();
     act({ is: "restored", flow });
-    complete(location.href).then(() => router.replace(flow.picture ? "/sending" : flow.consent ? "/picture" : "/"), () => setFailed(true));
-  }, [act]);
+    const on = resume && flow.picture ? "/sending" : flow.consent ? "/picture" : "/";
+    complete(location.href).then(() => router.replace(on), () => { setResume(resume); setFailed(true); });
+  }, []);
   return (
     <Screen narrow title={t.signIn.title}>
       <Text kind="title">{failed ? t.signIn.failed : t.signIn.title}</Text>
       {failed ? (
         <Card>
           <Text role="alert">{t.signIn.failedWay}</Text>
-          <Row><SignInButton main /><Button label={t.failure.restart} onPress={() => router.replace("/")} /></Row>
+          <Row><SignInButton main resume={resume} /><Button label={t.failure.restart} onPress={() => router.replace("/")} /></Row>
         </Card>
       ) : <Text role="status">{t.signIn.ending}</Text>}
     </Screen>

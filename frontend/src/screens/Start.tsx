@@ -13,11 +13,16 @@ import { Button, Card, List, Notice, Row, Screen, Text } from "@/ui";
 export function Start() {
   const { t } = useWords();
   const wide = useWide();
-  const { flow } = useFlow();
+  const { flow, act } = useFlow();
   const [asked, ask] = useState(false);
   const session = useSession();
   const signsIn = session?.required && session.possible && !session.signedIn;
   const colours = useColours();
+  const begin = () => {
+    if (!flow.consent) return ask(true);
+    act({ is: "again" }); // another spot, or another person: no answer of the one before goes with it
+    router.push("/picture");
+  };
   return (
     <Screen title={t.start.title}>
       <Text kind="title">{t.start.title}</Text>
@@ -33,7 +38,7 @@ export function Start() {
         {asked && !flow.consent ? <Notice tone={colours.error}><Text role="alert" colour={colours.error}>{t.start.needConsent}</Text></Notice> : null}
         {signsIn ? <Text>{t.signIn.first}</Text> : null}
         <Row>
-          {signsIn ? <SignInButton main /> : <Button main label={t.start.begin} onPress={() => (flow.consent ? router.push("/picture") : ask(true))} />}
+          {signsIn ? <SignInButton main /> : <Button main label={t.start.begin} onPress={begin} />}
           <Button label={t.start.diary} onPress={() => router.push("/diary")} />
         </Row>
         <Text kind="small">{t.start.diaryHint}</Text>

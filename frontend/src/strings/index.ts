@@ -1,6 +1,7 @@
 import { getLocales } from "expo-localization";
-import { createContext, useContext } from "react";
+import { useSyncExternalStore } from "react";
 
+import { chosen } from "./chosen";
 import de from "./de.json";
 import deSentences from "./de.sentences.json";
 import en from "./en.json";
@@ -23,8 +24,13 @@ export function deviceLanguage(): Language {
 }
 
 export type Words = { t: Strings; language: Language; choose: (language: Language) => void };
-export const WordsContext = createContext<Words>({ t: en, language: "en", choose: () => undefined });
-export const useWords = () => useContext(WordsContext);
+
+/** The words in the language that was chosen, else in the device's. */
+export function useWords(): Words {
+  const code = useSyncExternalStore(chosen.subscribe, chosen.get, () => null) as Language;
+  const language = LANGUAGES.includes(code) ? code : deviceLanguage();
+  return { t: STRINGS[language], language, choose: chosen.set };
+}
 
 /**
  * A sentence of the server in the app's language. The English sentence itself is the key, so that one that

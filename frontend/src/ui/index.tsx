@@ -3,6 +3,8 @@ import { useEffect, useRef, useState, type PropsWithChildren } from "react";
 import { Platform, Pressable, ScrollView, StyleSheet, Text as Plain, View, type TextProps } from "react-native";
 import { useSafeAreaInsets } from "react-native-safe-area-context";
 
+import { act } from "@/flow/context";
+import { kept } from "@/sign-in/kept";
 import { signOut, useSession } from "@/sign-in/session";
 import { useColours } from "@/theme";
 import "@/theme/print";
@@ -107,11 +109,19 @@ function Header() {
           </Pressable>
         ))}
         {session?.signedIn ? (
-          <Pressable role="button" onPress={() => void signOut().then(() => router.navigate("/"))} style={box.touch}><Text kind="soft">{t.signIn.out}</Text></Pressable>
+          <Pressable role="button" onPress={leave} style={box.touch}><Text kind="soft">{t.signIn.out}</Text></Pressable>
         ) : null}
       </View>
     </View>
   );
+}
+
+/** Who signs out leaves nothing in hand for the next person at this device. */
+function leave(): void {
+  act({ is: "left" });
+  kept.drop();
+  void signOut();
+  router.navigate("/");
 }
 
 /** A length of type in points; on web in rem, so that the browser's own text size counts. */
