@@ -15,7 +15,18 @@ import typer.main
 from cli.main import app
 from services.common.settings import Settings
 from tests.k8s import policies
-from tests.k8s.manifests import COMPONENTS, RENDERINGS, Manifest, containers, named, pods, render
+from tests.k8s.manifests import (
+    COMPONENTS,
+    OFFERED,
+    OVERLAYS,
+    RENDERINGS,
+    Manifest,
+    containers,
+    named,
+    pods,
+    render,
+    switched_on,
+)
 from tests.k8s.test_base import OLDEST, WANTED, names_of_settings
 
 SCHEMAS = Path(__file__).parent / "schemas"
@@ -42,15 +53,30 @@ def check_schema(manifest: str) -> None:
         assert version.startswith(kubernetes_validate.validate(json.loads(manifest), version, strict=True))
 
 
-@pytest.mark.parametrize("rendering", RENDERINGS)
-def test_every_object_is_valid(rendering: str) -> None:
-    manifests = render(rendering)
+def check_all(manifests: list[Manifest]) -> None:
     assert len(manifests) >= 15
     for manifest in manifests:
         if core(manifest):
             check_schema(json.dumps(manifest))
         elif not manifest["apiVersion"].startswith(MONITORING):
             jsonschema.validate(manifest, schema_of(manifest["kind"]))
+
+
+@pytest.mark.parametrize("rendering", RENDERINGS)
+def test_every_object_is_valid(rendering: str) -> None:
+    check_all(render(rendering))
+
+
+@pytest.mark.parametrize(("overlay", "component"), [(name, part) for name in OVERLAYS for part in OFFERED[name]])
+def test_each_line_of_an_overlay_can_be_switched_on(overlay: str, component: str) -> None:
+    manifests = switched_on(overlay, component)
+    check_all(manifests)
+    assert [wrong for policy in policies.CHECKS for wrong in policy(manifests)] == []
+
+
+def test_every_overlay_offers_every_component() -> None:
+    for offered in OFFERED.values():
+        assert {name for name in COMPONENTS if "/" not in name} == set(offered)
 
 
 @pytest.mark.parametrize("check", policies.CHECKS, ids=lambda check: check.__name__)
