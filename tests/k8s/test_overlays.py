@@ -185,6 +185,23 @@ def test_a_batch_job_never_drives_a_service_out(rendering: str) -> None:
             assert classes[_class_of(manifests, name)]["preemptionPolicy"] == "Never"
 
 
+@pytest.mark.parametrize("rendering", ["production", *(name for name in RENDERINGS if "everything" in name)])
+def test_all_that_runs_for_long_has_a_class(rendering: str) -> None:
+    manifests = render(rendering)
+    for name, deployment in named(manifests, "Deployment").items():
+        told = deployment["spec"]["template"]["spec"].get("priorityClassName")
+        if deployment["spec"].get("replicas") != 0:  # a loader: there while somebody copies files
+            door = name.startswith(("orchestrator", "app"))
+            assert told == ("melalog-api" if door else "melalog-model"), name
+
+
+@pytest.mark.parametrize("component", [part for part in OFFERED["production"] if part not in ("priority", "keda")])
+def test_a_class_comes_with_each_line_that_is_switched_on(component: str) -> None:
+    for name, deployment in named(switched_on("production", component), "Deployment").items():
+        if deployment["spec"].get("replicas") != 0:
+            assert deployment["spec"]["template"]["spec"].get("priorityClassName"), name
+
+
 def _class_of(manifests: list[Manifest], maker: str) -> str:
     return str(dict(pods(manifests))[maker]["spec"]["priorityClassName"])
 
