@@ -165,8 +165,10 @@ def test_production_wants_sign_in_and_waits_for_its_keys() -> None:
     assert settings["data"]["MELALOG_API_KEYS_FILE"] == f"{mount['mountPath']}/keys"
     (ingress,) = named(manifests, "Ingress").values()
     assert ingress["spec"]["tls"] == [{"secretName": "melalog-tls"}]
-    body_mb = int(ingress["metadata"]["annotations"]["nginx.ingress.kubernetes.io/proxy-body-size"].removesuffix("m"))
+    told = ingress["metadata"]["annotations"]
+    body_mb = int(told["nginx.ingress.kubernetes.io/proxy-body-size"].removesuffix("m"))
     assert body_mb * 2**20 > float(settings["data"]["MELALOG_MAX_BODY_MB"]) * 1e6
+    assert told["nginx.ingress.kubernetes.io/proxy-request-buffering"] == "off", "pictures on the controller's disk"
     for name in policies.BY_HAND:
         assert re.search(rf"create secret \w+ {name}\b", DOCS.read_text()), f"nobody says how to make {name}"
 
