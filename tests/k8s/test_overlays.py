@@ -204,6 +204,17 @@ def test_a_class_comes_with_each_line_that_is_switched_on(component: str) -> Non
             assert deployment["spec"]["template"]["spec"].get("priorityClassName"), name
 
 
+def test_triton_starts_anew_until_its_claim_is_filled_and_nobody_asks_it_before() -> None:
+    alone, asked = render("base+triton/server"), render("base+triton")
+    (server,) = containers(named(alone, "Deployment")["triton"]["spec"]["template"])
+    (classifier,) = containers(named(asked, "Deployment")["classifier"]["spec"]["template"])
+    model = {entry["name"]: entry.get("value") for entry in classifier["env"]}["MELALOG_TRITON_MODEL"]
+    for probe in ("startupProbe", "readinessProbe"):
+        # /v2/health/ready is 200 with an empty repository, which is not looked into again.
+        assert server[probe]["httpGet"]["path"] == f"/v2/models/{model}/ready"
+    assert named(alone, "Deployment")["classifier"] == named(render("base"), "Deployment")["classifier"]
+
+
 def _class_of(manifests: list[Manifest], maker: str) -> str:
     return str(dict(pods(manifests))[maker]["spec"]["priorityClassName"])
 
