@@ -12,6 +12,7 @@ import kubernetes_validate
 import pytest
 import typer.main
 
+from benchmarks import capacity
 from cli.main import app
 from services.common.settings import Settings
 from tests.k8s import policies
@@ -27,7 +28,7 @@ from tests.k8s.manifests import (
     render,
     switched_on,
 )
-from tests.k8s.test_base import OLDEST, WANTED, names_of_settings
+from tests.k8s.test_base import OLDEST, WANTED, names_of_settings, quantity
 
 SCHEMAS = Path(__file__).parent / "schemas"
 DOCS = Path(__file__).parents[2] / "docs" / "operations" / "kubernetes.md"
@@ -152,6 +153,37 @@ def test_local_needs_nothing_and_fits_on_two_small_nodes() -> None:
         assert deployment["spec"]["replicas"] == 1, name
         (one,) = containers(deployment["spec"]["template"])
         assert one["resources"]["requests"]["cpu"] == "250m", name
+
+
+def test_production_can_be_updated_on_two_nodes_of_four_cores() -> None:
+    """With all four services one pod up; half a core of each node is the system's."""
+    manifests = render("production")
+    least = {n: one["spec"]["minReplicas"] for n, one in named(manifests, "HorizontalPodAutoscaler").items()}
+    sizes: list[tuple[float, float]] = []
+    total = 0.0
+    for name, deployment in named(manifests, "Deployment").items():
+        (one,) = containers(deployment["spec"]["template"])
+        cpu, memory = (quantity(one["resources"]["requests"][kind]) for kind in ("cpu", "memory"))
+        standing = least.get(name) or deployment["spec"]["replicas"]
+        total += cpu * standing
+        sizes += [(cpu, memory)] * (standing + deployment["spec"]["strategy"]["rollingUpdate"]["maxSurge"])
+    free = [[3.5, 12 * 2**30], [3.5, 12 * 2**30]]
+    for cpu, memory in sorted(sizes, reverse=True):
+        node = max(free)
+        node[0], node[1] = node[0] - cpu, node[1] - memory
+        assert min(node) >= 0, f"a pod that asks for {cpu} CPU stays Pending"
+    assert f"`production` asks for {total:g} CPU" in DOCS.read_text()
+
+
+def test_the_capacity_on_the_page_is_what_follows_from_the_requests() -> None:
+    page = DOCS.read_text()
+    for service in capacity.SERVICES:
+        (row,) = re.findall(rf"(?m)^\| {service} \| ([\d.]+) \|(.+)\|$", page)
+        cores = capacity.requested(service)
+        assert float(row[0]) == cores
+        cells = [float(cell) for cell in row[1].split("|")]
+        for ms, *pods_ in (cells[:4], cells[4:]):
+            assert pods_ == [capacity.replicas(ms / 1000, cores, rate) for rate in capacity.LOADS], service
 
 
 def test_production_wants_sign_in_and_waits_for_its_keys() -> None:
