@@ -187,6 +187,44 @@ def test_a_service_takes_the_model_it_is_given(podman: Machine, overlay: Path, r
     assert listed[manifest["name"]] == "9.9.9"
 
 
+@pytest.mark.parametrize("registry", ["small"], indirect=True)
+def test_what_trains_is_an_image_too(podman: Machine, overlay: Path, registry: str) -> None:
+    done = podman.run("push", "train", "--registry", registry, "--overlay", overlay)
+    assert done.exit_code == 0, done.stdout + done.stderr
+    with fetch(written(overlay, "melalog-train")) as layer:
+        dockerfile = _read(layer, "./Dockerfile").decode()
+        assert dockerfile == (ROOT / "k8s" / "components" / "training" / "Dockerfile").read_text()
+        names = set(layer.getnames())
+        for copied in re.findall(r"(?m)^COPY (\S+)", dockerfile):
+            assert f"./{copied}" in names, f"the Dockerfile copies {copied}, which is not in the context"
+        assert "./models/classifier/config.py" in names
+        assert not [name for name in names if "__pycache__" in name or name.startswith(("./tests", "./.git"))]
+    assert line(done.stdout, "roll out") == f"kubectl apply -k {overlay}", "Jobs: there is no Deployment to wait for"
+    contents = json.loads(Path(line(done.stdout, "contents").split(" (from")[0]).read_text())
+    assert "torch" in {part["name"] for part in contents["components"]}
+
+
+@pytest.mark.parametrize("registry", ["small"], indirect=True)
+def test_a_second_version_has_an_entry_of_its_own(podman: Machine, overlay: Path, registry: str) -> None:
+    arguments = ("push", "engine", "--registry", registry, "--overlay", overlay, "--as", "melalog-engine-canary")
+    done = podman.run(*arguments)
+    assert done.exit_code == 0, done.stdout + done.stderr
+    first = written(overlay, "melalog-engine-canary")
+    assert first["newName"] == f"{registry}/melalog-engine", "another name in the overlay, the same image"
+    document = yaml.safe_load((overlay / "kustomization.yaml").read_text())
+    assert [entry["name"] for entry in document["images"]] == ["melalog-engine-canary"]
+    assert line(done.stdout, "roll out").endswith("rollout status deployment/engine-canary")
+
+    other = (overlay / "kustomization.yaml").read_text().replace(first["digest"], "sha256:" + "5" * 64)
+    (overlay / "kustomization.yaml").write_text(other)
+    done = podman.run(*arguments)
+    back = line(done.stdout, "roll back").split(" && ")[0].split()
+    assert back[-2:] == ["--as", "melalog-engine-canary"]
+    done = podman.run(*back[1:])
+    assert done.exit_code == 0, done.stdout + done.stderr
+    assert written(overlay, "melalog-engine-canary") == {**first, "digest": "sha256:" + "5" * 64}
+
+
 def _read(layer: tarfile.TarFile, name: str) -> bytes:
     found = layer.extractfile(name)
     assert found is not None
@@ -258,6 +296,8 @@ def test_an_engine_that_fails_leaves_the_overlay_alone(podman: Machine, overlay:
         (("push", "clasifier", "--registry", "r.example"), "choose one of orchestrator, classifier, vlm, fusion"),
         (("push", "classifier", "--registry", "r.example", "--overlay", "prod"), "there is no overlay 'prod'"),
         (("push", "classifier", "--registry", "r.example", "--digest", "sha256:1"), "give it with --overlay"),
+        (("push", "engine", "--registry", "r.example", "--as", "melalog-engine-canary"), "give --overlay"),
+        (("push", "engine", "--registry", "r.example", "--overlay", "local", "--as", "canary"), "such as melalog-NAME"),
         (("images", "clasifier"), "choose one of orchestrator"),
     ],
 )
