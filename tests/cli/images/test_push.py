@@ -18,6 +18,8 @@ import yaml
 from click.testing import Result
 from typer.testing import CliRunner
 
+from cli.images import context, sbom
+from cli.images.targets import TARGETS
 from cli.main import app
 from models.classifier.artifact import RELEASED, Artifact
 from tests.conftest import free_ports
@@ -187,21 +189,23 @@ def test_a_service_takes_the_model_it_is_given(podman: Machine, overlay: Path, r
     assert listed[manifest["name"]] == "9.9.9"
 
 
-@pytest.mark.parametrize("registry", ["small"], indirect=True)
-def test_what_trains_is_an_image_too(podman: Machine, overlay: Path, registry: str) -> None:
-    done = podman.run("push", "train", "--registry", registry, "--overlay", overlay)
+def test_what_trains_is_an_image_too(machine: Machine, overlay: Path, tmp_path: Path) -> None:
+    laid = context.assemble(TARGETS["train"], "", tmp_path / "context")
+    dockerfile = (laid / "Dockerfile").read_text()
+    assert dockerfile == (ROOT / "k8s" / "components" / "training" / "Dockerfile").read_text()
+    copied = re.findall(r"(?m)^COPY (\S+)", dockerfile)
+    assert "requirements/dev.txt" in copied
+    assert all((laid / part).exists() for part in copied), "the Dockerfile copies what is not in the context"
+    assert {path.name for path in laid.iterdir()} == {"Dockerfile", *(part.partition("/")[0] for part in copied)}
+    assert not list(laid.rglob("__pycache__"))
+    listed = sbom.of_lock(TARGETS["train"], laid, "melalog-train@sha256:0")["components"]
+    assert isinstance(listed, list)
+    assert "torch" in {part["name"] for part in listed}
+
+    done = machine.run("push", "train", "--registry", "registry.example", "--overlay", overlay, "--dry-run")
     assert done.exit_code == 0, done.stdout + done.stderr
-    with fetch(written(overlay, "melalog-train")) as layer:
-        dockerfile = _read(layer, "./Dockerfile").decode()
-        assert dockerfile == (ROOT / "k8s" / "components" / "training" / "Dockerfile").read_text()
-        names = set(layer.getnames())
-        for copied in re.findall(r"(?m)^COPY (\S+)", dockerfile):
-            assert f"./{copied}" in names, f"the Dockerfile copies {copied}, which is not in the context"
-        assert "./models/classifier/config.py" in names
-        assert not [name for name in names if "__pycache__" in name or name.startswith(("./tests", "./.git"))]
+    assert line(done.stdout, "would set").startswith("melalog-train in")
     assert line(done.stdout, "roll out") == f"kubectl apply -k {overlay}", "Jobs: there is no Deployment to wait for"
-    contents = json.loads(Path(line(done.stdout, "contents").split(" (from")[0]).read_text())
-    assert "torch" in {part["name"] for part in contents["components"]}
 
 
 @pytest.mark.parametrize("registry", ["small"], indirect=True)
