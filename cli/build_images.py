@@ -17,7 +17,8 @@ def command(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Of orchestrator, classifier, vlm, fusion (all four when none is named), classifier-gpu, engine, app."
+            help="Of orchestrator, classifier, vlm, fusion (all four when none is named), classifier-gpu, engine, app,"
+            " train."
         ),
     ] = None,
     base: Annotated[str, typer.Option(help="Image they are built on: Python 3.11, Debian or alike.")] = BASE,

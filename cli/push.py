@@ -1,5 +1,6 @@
 """`melalog push`: a service, with its model, from this checkout to a registry and into an overlay."""
 
+import re
 import shlex
 from pathlib import Path
 from typing import Annotated
@@ -17,16 +18,20 @@ from services.common.settings import load
 
 console = Console(highlight=False, soft_wrap=True)
 SBOMS = Path("build") / "sbom"
+ENTRY = re.compile(r"melalog-[a-z0-9]+(-[a-z0-9]+)*")
 
 
 def command(
     service: Annotated[
-        str, typer.Argument(help="orchestrator, classifier, vlm, fusion, classifier-gpu, engine or app.")
+        str, typer.Argument(help="orchestrator, classifier, vlm, fusion, classifier-gpu, engine, app or train.")
     ],
     model: Annotated[Path | None, typer.Option(help="Folder of a released model; default: the shipped one.")] = None,
     registry: Annotated[str, typer.Option(help="host[:port][/path]; default: MELALOG_REGISTRY.")] = "",
     into: Annotated[
         str, typer.Option("--overlay", help="Overlay to write the digest into: a name such as production, or a folder.")
+    ] = "",
+    entry: Annotated[
+        str, typer.Option("--as", help="The overlay's name for it, where two versions run: melalog-classifier-canary.")
     ] = "",
     digest: Annotated[str, typer.Option(help="Build nothing: put this digest, pushed before, into the overlay.")] = "",
     base: Annotated[str, typer.Option(help="Image to build on: Python 3.11, Debian or alike.")] = BASE,
@@ -41,6 +46,10 @@ def command(
         target = targets.named(service)
         at = Registry.parse(registry or load().registry)
         file = overlay.find(ROOT, into) if into else None
+        if entry and (file is None or not ENTRY.fullmatch(entry)):
+            raise ValueError(
+                f"--as {entry} names an image in an overlay: give --overlay, and a name such as melalog-NAME"
+            )
         if digest:
             if model is not None or file is None:
                 raise ValueError("--digest builds nothing: give it with --overlay and without --model")
@@ -50,7 +59,7 @@ def command(
             found = None if dry_run else engine.find()
             with prepared(target, model, base) as made:
                 pushed = _push(made, found, at, key) if found else _plan(made, at)
-        _record(target, at, file, pushed, dry_run=dry_run)
+        _record(target, at, file, pushed, entry=entry, dry_run=dry_run)
 
 
 def _push(made: Prepared, found: engine.Engine, at: Registry, key: str) -> str:
@@ -94,9 +103,9 @@ def _plan(made: Prepared, at: Registry) -> str:
     return ""
 
 
-def _record(target: targets.Target, at: Registry, file: Path | None, pushed: str, *, dry_run: bool) -> None:
+def _record(target: targets.Target, at: Registry, file: Path | None, pushed: str, *, entry: str, dry_run: bool) -> None:
     """Write the overlay and print how to go on and how to go back."""
-    repository, image = at.repository(target.image), target.image
+    repository, image = at.repository(target.image), entry or target.image
     if file is None:
         shown = pushed or "sha256:…"
         console.print(f"overlay    none is named; by hand: kustomize edit set image {image}={repository}@{shown}")
@@ -107,13 +116,17 @@ def _record(target: targets.Target, at: Registry, file: Path | None, pushed: str
     else:
         overlay.set_image(file, image, overlay.Entry(repository, pushed))
         console.print(f"written    {image} in {file}")
+    apply = f"kubectl apply -k {where}"
+    deployment = entry.removeprefix("melalog-") or target.deployment
     cluster = f"kubectl -n {overlay.namespace(file)} rollout"
-    apply = f"kubectl apply -k {where} && {cluster} status deployment/{target.deployment}"
+    undo = "true"  # a Job keeps the image it was made with
+    if deployment:
+        apply += f" && {cluster} status deployment/{deployment}"
+        undo = f"{cluster} undo deployment/{deployment}"
     console.print(f"roll out   {apply}")
     if before is None:
-        undo = f"{cluster} undo deployment/{target.deployment}"
         console.print(f"roll back  {undo} && git checkout -- {file}   (the overlay named no digest before)")
         return
-    registry = f"{'http://' if at.plain_http else ''}{before.repository.removesuffix(f'/{image}')}"
+    registry = f"{'http://' if at.plain_http else ''}{before.repository.removesuffix(f'/{target.image}')}"
     again = f"melalog push {target.name} --registry {registry} --overlay {where} --digest {before.digest}"
-    console.print(f"roll back  {again} && {apply}")
+    console.print(f"roll back  {again}{f' --as {entry}' if entry else ''} && {apply}")

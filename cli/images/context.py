@@ -32,7 +32,13 @@ def assemble(target: Target, tag: str, folder: Path) -> Path:
     if not target.lock.is_file():
         raise ImageError(f"{target.lock} is not there: `make lock` writes it")
     if target.folder is not None:
-        shutil.copytree(target.folder, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*LEFT_OUT))
+        for part in target.parts or ("",):
+            ignored = shutil.ignore_patterns(*LEFT_OUT)
+            shutil.copytree(target.folder / part, folder / part, dirs_exist_ok=True, ignore=ignored)
+        if target.dockerfile is not None:
+            shutil.copy(target.dockerfile, folder / "Dockerfile")
+            (folder / target.locked).parent.mkdir(exist_ok=True)
+            shutil.copy(target.lock, folder / target.locked)
         return folder
     bento = bentoml.get(tag)
     shutil.copytree(

@@ -1,4 +1,4 @@
-"""What can be made an image: the four services, two variants for GPUs, and the app alone."""
+"""What can be made an image: the four services, two variants for GPUs, the app alone, and what trains."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,16 +9,21 @@ from cli.processes import ROOT
 
 @dataclass(frozen=True)
 class Target:
-    """One image. Without a bento it is a folder with a Dockerfile of its own."""
+    """One image. Without a bento: a folder with a Dockerfile of its own, or parts of one and a Dockerfile elsewhere."""
 
     name: str
     deployment: str
+    """What runs it; empty: Jobs, each made when it is wanted."""
     bento: str = ""
     port: int = 0
     folder: Path | None = None
     locked: str = "requirements.txt"
     settings: tuple[str, ...] = ()
     """Build arguments taken from the environment."""
+    parts: tuple[str, ...] = ()
+    """Of the folder, what goes into the build context; none: all of it."""
+    dockerfile: Path | None = None
+    """Where it is not in the folder."""
 
     @property
     def image(self) -> str:
@@ -44,6 +49,14 @@ TARGETS = {
             folder=ROOT / "frontend",
             locked="package-lock.json",
             settings=("EXPO_PUBLIC_API_URL", "MELALOG_APP_ORIGINS", "NODE", "NGINX"),
+        ),
+        Target(
+            "train",
+            "",
+            folder=ROOT,
+            locked="requirements/dev.txt",
+            parts=("cli", "export", "fusion", "models", "services"),
+            dockerfile=ROOT / "k8s" / "components" / "training" / "Dockerfile",
         ),
     )
 }

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -25,9 +26,15 @@ COMPONENTS = tuple(
 )
 NEEDS = {"keda": ("gpu/engine",)}
 """Components that change what another one brings."""
-EVERYTHING = tuple(name for name in COMPONENTS if name not in ("triton", "gpu/classifier", "gpu/engine"))
-"""All that goes together: `triton` and `gpu` both say what runs the classifier, and `gpu` is its two parts."""
-RENDERINGS = ("base", *OVERLAYS, *(f"base+{name}" for name in COMPONENTS), "everything", "everything, with triton")
+LINE = re.compile(r"(?m)^  (?:# )?- \.\./\.\./components/(\S+)$")
+"""A component's line in an overlay, on or off."""
+OFFERED = {name: tuple(LINE.findall((K8S / "overlays" / name / "kustomization.yaml").read_text())) for name in OVERLAYS}
+"""Components by overlay, in the order of its list."""
+RENDERINGS = (
+    *("base", *OVERLAYS, *(f"base+{name}" for name in COMPONENTS)),
+    *("everything", "everything, with triton", "everything on local", "everything on local, with triton"),
+)
+"""`everything` is production with all its lines switched on: `triton` and `gpu` both say what runs the classifier."""
 
 
 @cache
@@ -37,11 +44,31 @@ def _rendered(name: str) -> str:
     if name.startswith("base+"):
         added = name.removeprefix("base+")
         return json.dumps(_put_together("base", *NEEDS.get(added, ()), added))
-    parts = set(EVERYTHING) - {"network", "priority", "autoscaling"}  # these are in production already
-    if name.endswith("triton"):
-        parts = parts - {"gpu"} | {"gpu/engine", "triton"}
-    order = sorted(parts, key=lambda part: (part == "keda", part))
-    return json.dumps(_put_together("overlays/production", *order))
+    overlay = "local" if "on local" in name else "production"
+    wanted = set(OFFERED[overlay]) - {"gpu" if name.endswith("with triton") else "triton"}
+    if "gpu" not in wanted:
+        wanted.add("gpu/engine")
+    return json.dumps(_switched_on(overlay, wanted))
+
+
+def switched_on(overlay: str, component: str) -> list[Manifest]:
+    """An overlay with one line more, and what that one needs."""
+    needed = {part.partition("/")[0] for part in NEEDS.get(component, ())}
+    return _switched_on(overlay, {component, *needed})
+
+
+def _switched_on(overlay: str, wanted: set[str]) -> list[Manifest]:
+    """By its own list, as an operator does it: lines lose their `# `, or go, and `gpu` may become its engine alone."""
+
+    def line(found: re.Match[str]) -> str:
+        part = "gpu/engine" if found[1] == "gpu" and "gpu" not in wanted and "gpu/engine" in wanted else found[1]
+        return f"  - ../../components/{part}" if part in wanted or "#" not in found[0] else found[0]
+
+    with tempfile.TemporaryDirectory() as made:
+        copy = Path(shutil.copytree(K8S, Path(made).resolve() / "k8s"))
+        file = copy / "overlays" / overlay / "kustomization.yaml"
+        file.write_text(LINE.sub(line, file.read_text()))
+        return _kustomize(file.parent)
 
 
 def render(name: str) -> list[Manifest]:

@@ -353,10 +353,6 @@ def test_resources(manifests: list[Manifest], service: str) -> None:
     assert threads == {"resource": "requests.cpu", "divisor": "1"}
 
 
-def test_the_classifier_has_two_cores(manifests: list[Manifest]) -> None:
-    assert quantity(container_of(manifests, "classifier")["resources"]["requests"]["cpu"]) == 2
-
-
 @pytest.mark.parametrize("service", SERVICES)
 def test_images_are_for_an_overlay_to_name(manifests: list[Manifest], service: str) -> None:
     assert container_of(manifests, service)["image"] == f"melalog-{service}:dev"

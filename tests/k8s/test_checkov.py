@@ -22,7 +22,7 @@ NOT_WANTED = {
     "CKV_K8S_9": "as CKV_K8S_8",
 }
 """Checks that we do not follow, and why."""
-LOADERS = {"Deployment.melalog.release-loader", "Deployment.melalog.triton-loader"}
+LOADERS = {f"Deployment.melalog.{name}-loader" for name in ("release", "training", "triton")}
 
 
 @pytest.fixture(scope="module")

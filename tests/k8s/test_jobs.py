@@ -13,6 +13,7 @@ from torch.distributed.elastic.rendezvous import RendezvousParameters
 from torch.distributed.elastic.rendezvous.utils import _parse_rendezvous_config
 from torch.distributed.run import get_args_parser
 
+from cli.images.targets import TARGETS
 from cli.main import app
 from cli.processes import ROOT
 from models.classifier.config import TrainConfig
@@ -139,3 +140,20 @@ def test_the_training_image_has_all_packages_and_the_pods_user() -> None:
     (user,) = [line for line in lines if line.startswith("USER")]
     uid = job(named(render("base+training"), "CronJob")["train"])["template"]["spec"]["securityContext"]["runAsUser"]
     assert user == f"USER {uid}:{uid}"
+    assert "ENV ORT_DISABLE_TELEMETRY=1" in lines
+    assert set(TARGETS["train"].parts) == packages
+    assert f"COPY {TARGETS['train'].locked} /tmp/requirements.txt" in lines
+
+
+def test_data_go_in_and_runs_come_out_by_the_loader() -> None:
+    manifests = render("base+training")
+    (loader,) = [one for name, one in named(manifests, "Deployment").items() if name.endswith("loader")]
+    pod = loader["spec"]["template"]["spec"]
+    claims = {volume["name"]: volume["persistentVolumeClaim"] for volume in pod["volumes"]}
+    at = {mount["mountPath"]: claims[mount["name"]] for mount in pod["containers"][0]["volumeMounts"]}
+    assert at == {"/data": {"claimName": "melalog-data"}, "/runs": {"claimName": "melalog-runs"}}, "writable, both"
+    trainer = job(named(manifests, "CronJob")["train"])["template"]["spec"]
+    assert pod["securityContext"]["fsGroup"] == trainer["securityContext"]["fsGroup"]
+    page = (ROOT / "docs" / "operations" / "kubernetes.md").read_text()
+    (chosen_by,) = re.findall(r"loader=\$\(.* -l (\S+) ", page)
+    assert dict([chosen_by.split("=")]).items() <= loader["spec"]["template"]["metadata"]["labels"].items()

@@ -17,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample as Scraped
 
 from tests.conftest import Observed
+from tests.k8s.manifests import chosen, render
 from tests.pictures import encode, lesion
 
 ROOT = Path(__file__).parents[2]
@@ -237,15 +238,31 @@ def test_the_operators_kinds_are_valid(manifests: list[dict[str, Any]], kind: st
 
 def test_prometheus_finds_the_four_services(manifests: list[dict[str, Any]]) -> None:
     monitor = the(manifests, "ServiceMonitor", "melalog")
-    wanted = monitor["spec"]["selector"]["matchLabels"]
     (endpoint,) = monitor["spec"]["endpoints"]
     assert endpoint["path"] == "/metrics"
     for name in SERVICES:
         service = the(manifests, "Service", name)
-        assert wanted.items() <= service["metadata"]["labels"].items()
+        assert chosen(monitor["spec"]["selector"], service["metadata"]["labels"])
         assert service["metadata"]["labels"]["app.kubernetes.io/name"] == name, "`job` is made of it"
         assert endpoint["port"] in [port["name"] for port in service["spec"]["ports"]]
         assert service["metadata"]["namespace"] == monitor["metadata"]["namespace"]
+
+
+@pytest.mark.parametrize("rendering", ["everything", "everything, with triton"])
+def test_prometheus_asks_nobody_who_has_no_metrics(rendering: str) -> None:
+    """nginx answers 404 there, and an app that is well would be a target that is down."""
+    everything = render(rendering)
+    monitor = the(everything, "ServiceMonitor", "melalog")
+    (endpoint,) = monitor["spec"]["endpoints"]
+    asked = {
+        service["metadata"]["name"]
+        for service in everything
+        if service["kind"] == "Service"
+        and chosen(monitor["spec"]["selector"], service["metadata"]["labels"])
+        and endpoint["port"] in {port["name"] for port in service["spec"]["ports"]}
+    }
+    engines = {"engine", "triton"} if rendering.endswith("triton") else {"engine"}
+    assert asked == {*SERVICES, "classifier-canary", "orchestrator-canary", *engines}
 
 
 def test_grafana_finds_the_dashboards(manifests: list[dict[str, Any]]) -> None:

@@ -12,11 +12,23 @@ import kubernetes_validate
 import pytest
 import typer.main
 
+from benchmarks import capacity
 from cli.main import app
 from services.common.settings import Settings
 from tests.k8s import policies
-from tests.k8s.manifests import COMPONENTS, RENDERINGS, Manifest, containers, named, pods, render
-from tests.k8s.test_base import OLDEST, WANTED, names_of_settings
+from tests.k8s.manifests import (
+    COMPONENTS,
+    OFFERED,
+    OVERLAYS,
+    RENDERINGS,
+    Manifest,
+    containers,
+    named,
+    pods,
+    render,
+    switched_on,
+)
+from tests.k8s.test_base import OLDEST, WANTED, names_of_settings, quantity
 
 SCHEMAS = Path(__file__).parent / "schemas"
 DOCS = Path(__file__).parents[2] / "docs" / "operations" / "kubernetes.md"
@@ -42,15 +54,30 @@ def check_schema(manifest: str) -> None:
         assert version.startswith(kubernetes_validate.validate(json.loads(manifest), version, strict=True))
 
 
-@pytest.mark.parametrize("rendering", RENDERINGS)
-def test_every_object_is_valid(rendering: str) -> None:
-    manifests = render(rendering)
+def check_all(manifests: list[Manifest]) -> None:
     assert len(manifests) >= 15
     for manifest in manifests:
         if core(manifest):
             check_schema(json.dumps(manifest))
         elif not manifest["apiVersion"].startswith(MONITORING):
             jsonschema.validate(manifest, schema_of(manifest["kind"]))
+
+
+@pytest.mark.parametrize("rendering", RENDERINGS)
+def test_every_object_is_valid(rendering: str) -> None:
+    check_all(render(rendering))
+
+
+@pytest.mark.parametrize(("overlay", "component"), [(name, part) for name in OVERLAYS for part in OFFERED[name]])
+def test_each_line_of_an_overlay_can_be_switched_on(overlay: str, component: str) -> None:
+    manifests = switched_on(overlay, component)
+    check_all(manifests)
+    assert [wrong for policy in policies.CHECKS for wrong in policy(manifests)] == []
+
+
+def test_every_overlay_offers_every_component() -> None:
+    for offered in OFFERED.values():
+        assert {name for name in COMPONENTS if "/" not in name} == set(offered)
 
 
 @pytest.mark.parametrize("check", policies.CHECKS, ids=lambda check: check.__name__)
@@ -128,6 +155,37 @@ def test_local_needs_nothing_and_fits_on_two_small_nodes() -> None:
         assert one["resources"]["requests"]["cpu"] == "250m", name
 
 
+def test_production_can_be_updated_on_two_nodes_of_four_cores() -> None:
+    """With all four services one pod up; half a core of each node is the system's."""
+    manifests = render("production")
+    least = {n: one["spec"]["minReplicas"] for n, one in named(manifests, "HorizontalPodAutoscaler").items()}
+    sizes: list[tuple[float, float]] = []
+    total = 0.0
+    for name, deployment in named(manifests, "Deployment").items():
+        (one,) = containers(deployment["spec"]["template"])
+        cpu, memory = (quantity(one["resources"]["requests"][kind]) for kind in ("cpu", "memory"))
+        standing = least.get(name) or deployment["spec"]["replicas"]
+        total += cpu * standing
+        sizes += [(cpu, memory)] * (standing + deployment["spec"]["strategy"]["rollingUpdate"]["maxSurge"])
+    free = [[3.5, 12 * 2**30], [3.5, 12 * 2**30]]
+    for cpu, memory in sorted(sizes, reverse=True):
+        node = max(free)
+        node[0], node[1] = node[0] - cpu, node[1] - memory
+        assert min(node) >= 0, f"a pod that asks for {cpu} CPU stays Pending"
+    assert f"`production` asks for {total:g} CPU" in DOCS.read_text()
+
+
+def test_the_capacity_on_the_page_is_what_follows_from_the_requests() -> None:
+    page = DOCS.read_text()
+    for service in capacity.SERVICES:
+        (row,) = re.findall(rf"(?m)^\| {service} \| ([\d.]+) \|(.+)\|$", page)
+        cores = capacity.requested(service)
+        assert float(row[0]) == cores
+        cells = [float(cell) for cell in row[1].split("|")]
+        for ms, *pods_ in (cells[:4], cells[4:]):
+            assert pods_ == [capacity.replicas(ms / 1000, cores, rate) for rate in capacity.LOADS], service
+
+
 def test_production_wants_sign_in_and_waits_for_its_keys() -> None:
     manifests = render("production")
     (settings,) = named(manifests, "ConfigMap").values()
@@ -139,8 +197,10 @@ def test_production_wants_sign_in_and_waits_for_its_keys() -> None:
     assert settings["data"]["MELALOG_API_KEYS_FILE"] == f"{mount['mountPath']}/keys"
     (ingress,) = named(manifests, "Ingress").values()
     assert ingress["spec"]["tls"] == [{"secretName": "melalog-tls"}]
-    body_mb = int(ingress["metadata"]["annotations"]["nginx.ingress.kubernetes.io/proxy-body-size"].removesuffix("m"))
+    told = ingress["metadata"]["annotations"]
+    body_mb = int(told["nginx.ingress.kubernetes.io/proxy-body-size"].removesuffix("m"))
     assert body_mb * 2**20 > float(settings["data"]["MELALOG_MAX_BODY_MB"]) * 1e6
+    assert told["nginx.ingress.kubernetes.io/proxy-request-buffering"] == "off", "pictures on the controller's disk"
     for name in policies.BY_HAND:
         assert re.search(rf"create secret \w+ {name}\b", DOCS.read_text()), f"nobody says how to make {name}"
 
@@ -157,6 +217,34 @@ def test_a_batch_job_never_drives_a_service_out(rendering: str) -> None:
         if name.startswith("train"):
             assert value < 0
             assert classes[_class_of(manifests, name)]["preemptionPolicy"] == "Never"
+
+
+@pytest.mark.parametrize("rendering", ["production", *(name for name in RENDERINGS if "everything" in name)])
+def test_all_that_runs_for_long_has_a_class(rendering: str) -> None:
+    manifests = render(rendering)
+    for name, deployment in named(manifests, "Deployment").items():
+        told = deployment["spec"]["template"]["spec"].get("priorityClassName")
+        if deployment["spec"].get("replicas") != 0:  # a loader: there while somebody copies files
+            door = name.startswith(("orchestrator", "app"))
+            assert told == ("melalog-api" if door else "melalog-model"), name
+
+
+@pytest.mark.parametrize("component", [part for part in OFFERED["production"] if part not in ("priority", "keda")])
+def test_a_class_comes_with_each_line_that_is_switched_on(component: str) -> None:
+    for name, deployment in named(switched_on("production", component), "Deployment").items():
+        if deployment["spec"].get("replicas") != 0:
+            assert deployment["spec"]["template"]["spec"].get("priorityClassName"), name
+
+
+def test_triton_starts_anew_until_its_claim_is_filled_and_nobody_asks_it_before() -> None:
+    alone, asked = render("base+triton/server"), render("base+triton")
+    (server,) = containers(named(alone, "Deployment")["triton"]["spec"]["template"])
+    (classifier,) = containers(named(asked, "Deployment")["classifier"]["spec"]["template"])
+    model = {entry["name"]: entry.get("value") for entry in classifier["env"]}["MELALOG_TRITON_MODEL"]
+    for probe in ("startupProbe", "readinessProbe"):
+        # /v2/health/ready is 200 with an empty repository, which is not looked into again.
+        assert server[probe]["httpGet"]["path"] == f"/v2/models/{model}/ready"
+    assert named(alone, "Deployment")["classifier"] == named(render("base"), "Deployment")["classifier"]
 
 
 def _class_of(manifests: list[Manifest], maker: str) -> str:

@@ -18,6 +18,8 @@ import yaml
 from click.testing import Result
 from typer.testing import CliRunner
 
+from cli.images import context, sbom
+from cli.images.targets import TARGETS
 from cli.main import app
 from models.classifier.artifact import RELEASED, Artifact
 from tests.conftest import free_ports
@@ -204,6 +206,46 @@ def test_a_service_takes_the_model_it_is_given(podman: Machine, overlay: Path, r
     assert listed[manifest["name"]] == "9.9.9"
 
 
+def test_what_trains_is_an_image_too(machine: Machine, overlay: Path, tmp_path: Path) -> None:
+    laid = context.assemble(TARGETS["train"], "", tmp_path / "context")
+    dockerfile = (laid / "Dockerfile").read_text()
+    assert dockerfile == (ROOT / "k8s" / "components" / "training" / "Dockerfile").read_text()
+    copied = re.findall(r"(?m)^COPY (\S+)", dockerfile)
+    assert "requirements/dev.txt" in copied
+    assert all((laid / part).exists() for part in copied), "the Dockerfile copies what is not in the context"
+    assert {path.name for path in laid.iterdir()} == {"Dockerfile", *(part.partition("/")[0] for part in copied)}
+    assert not list(laid.rglob("__pycache__"))
+    listed = sbom.of_lock(TARGETS["train"], laid, "melalog-train@sha256:0")["components"]
+    assert isinstance(listed, list)
+    assert "torch" in {part["name"] for part in listed}
+
+    done = machine.run("push", "train", "--registry", "registry.example", "--overlay", overlay, "--dry-run")
+    assert done.exit_code == 0, done.stdout + done.stderr
+    assert line(done.stdout, "would set").startswith("melalog-train in")
+    assert line(done.stdout, "roll out") == f"kubectl apply -k {overlay}", "Jobs: there is no Deployment to wait for"
+
+
+@pytest.mark.parametrize("registry", ["small"], indirect=True)
+def test_a_second_version_has_an_entry_of_its_own(podman: Machine, overlay: Path, registry: str) -> None:
+    arguments = ("push", "engine", "--registry", registry, "--overlay", overlay, "--as", "melalog-engine-canary")
+    done = podman.run(*arguments)
+    assert done.exit_code == 0, done.stdout + done.stderr
+    first = written(overlay, "melalog-engine-canary")
+    assert first["newName"] == f"{registry}/melalog-engine", "another name in the overlay, the same image"
+    document = yaml.safe_load((overlay / "kustomization.yaml").read_text())
+    assert [entry["name"] for entry in document["images"]] == ["melalog-engine-canary"]
+    assert line(done.stdout, "roll out").endswith("rollout status deployment/engine-canary")
+
+    other = (overlay / "kustomization.yaml").read_text().replace(first["digest"], "sha256:" + "5" * 64)
+    (overlay / "kustomization.yaml").write_text(other)
+    done = podman.run(*arguments)
+    back = line(done.stdout, "roll back").split(" && ")[0].split()
+    assert back[-2:] == ["--as", "melalog-engine-canary"]
+    done = podman.run(*back[1:])
+    assert done.exit_code == 0, done.stdout + done.stderr
+    assert written(overlay, "melalog-engine-canary") == {**first, "digest": "sha256:" + "5" * 64}
+
+
 def _read(layer: tarfile.TarFile, name: str) -> bytes:
     found = layer.extractfile(name)
     assert found is not None
@@ -275,6 +317,8 @@ def test_an_engine_that_fails_leaves_the_overlay_alone(podman: Machine, overlay:
         (("push", "clasifier", "--registry", "r.example"), "choose one of orchestrator, classifier, vlm, fusion"),
         (("push", "classifier", "--registry", "r.example", "--overlay", "prod"), "there is no overlay 'prod'"),
         (("push", "classifier", "--registry", "r.example", "--digest", "sha256:1"), "give it with --overlay"),
+        (("push", "engine", "--registry", "r.example", "--as", "melalog-engine-canary"), "give --overlay"),
+        (("push", "engine", "--registry", "r.example", "--overlay", "local", "--as", "canary"), "such as melalog-NAME"),
         (("images", "clasifier"), "choose one of orchestrator"),
     ],
 )
