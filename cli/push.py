@@ -119,13 +119,13 @@ def _record(target: targets.Target, at: Registry, file: Path | None, pushed: str
     apply = f"kubectl apply -k {where}"
     deployment = entry.removeprefix("melalog-") or target.deployment
     cluster = f"kubectl -n {overlay.namespace(file)} rollout"
-    undo = "true"  # a Job keeps the image it was made with
+    undo = ""  # a Job keeps the image it was made with
     if deployment:
         apply += f" && {cluster} status deployment/{deployment}"
-        undo = f"{cluster} undo deployment/{deployment}"
+        undo = f"{cluster} undo deployment/{deployment} && "
     console.print(f"roll out   {apply}")
     if before is None:
-        console.print(f"roll back  {undo} && git checkout -- {file}   (the overlay named no digest before)")
+        console.print(f"roll back  {undo}git checkout -- {file}   (the overlay named no digest before)")
         return
     registry = f"{'http://' if at.plain_http else ''}{before.repository.removesuffix(f'/{target.image}')}"
     again = f"melalog push {target.name} --registry {registry} --overlay {where} --digest {before.digest}"
