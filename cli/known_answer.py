@@ -19,7 +19,9 @@ def command(
     url: Annotated[
         str, typer.Option(envvar="MELALOG_URL", help="Where the orchestrator is; default from settings.")
     ] = "",
-    key_file: Annotated[Path | None, typer.Option(help="File with an API key, where sign-in is required.")] = None,
+    key_file: Annotated[
+        Path | None, typer.Option(help="File with an API key, where sign-in is required.", exists=True)
+    ] = None,
     record: Annotated[bool, typer.Option("--record", help="Take the answer of today as the known one.")] = False,
     tolerance: Annotated[float, typer.Option(help="In log-odds.", min=0)] = known_answer.TOLERANCE,
 ) -> None:
@@ -28,8 +30,7 @@ def command(
     Exit status 0: as recorded; 1: it moved; 2: no whole answer; 3: by models that nobody recorded (a release).
     """
     settings = load()
-    key = key_file.read_text().strip() if key_file else ""
-    question = known_answer.Question(url or settings.url(settings.orchestrator_bind_port), picture, key)
+    question = known_answer.Question(url or settings.url(settings.orchestrator_bind_port), picture, key_file)
     if record:
         try:
             by = known_answer.record(question, expected)

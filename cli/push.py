@@ -54,6 +54,7 @@ def command(
             if model is not None or file is None:
                 raise ValueError("--digest builds nothing: give it with --overlay and without --model")
             pushed = checked(digest)
+            _find(at, target.image, pushed)
         else:
             found = None if dry_run else engine.find()
             with prepared(target, model, base) as made:
@@ -77,6 +78,15 @@ def _push(made: Prepared, found: engine.Engine, at: Registry, key: str) -> str:
     console.print(f"contents   {contents} (from {by})")
     console.print(f"signature  {signing.sign(reference, key, contents, at)}", markup=False)
     return pushed
+
+
+def _find(at: Registry, image: str, digest: str) -> None:
+    """Raises ImageError when the registry has no such image: a mistyped digest would show only on the cluster."""
+    there = at.has(image, digest)
+    if there is False:
+        raise ImageError(f"{at.repository(image)} has no {digest}; nothing was changed")
+    if there is None:
+        console.print(f"unchecked  {at.name} could not be asked whether it has {digest}", markup=False)
 
 
 def _plan(made: Prepared, at: Registry) -> str:
@@ -109,13 +119,13 @@ def _record(target: targets.Target, at: Registry, file: Path | None, pushed: str
     apply = f"kubectl apply -k {where}"
     deployment = entry.removeprefix("melalog-") or target.deployment
     cluster = f"kubectl -n {overlay.namespace(file)} rollout"
-    undo = "a Job keeps the image it was made with"
+    undo = ""  # a Job keeps the image it was made with
     if deployment:
         apply += f" && {cluster} status deployment/{deployment}"
-        undo = f"{cluster} undo deployment/{deployment}"
+        undo = f"{cluster} undo deployment/{deployment} && "
     console.print(f"roll out   {apply}")
     if before is None:
-        console.print(f"roll back  {undo}   (the overlay named no digest before)")
+        console.print(f"roll back  {undo}git checkout -- {file}   (the overlay named no digest before)")
         return
     registry = f"{'http://' if at.plain_http else ''}{before.repository.removesuffix(f'/{target.image}')}"
     again = f"melalog push {target.name} --registry {registry} --overlay {where} --digest {before.digest}"

@@ -4,12 +4,23 @@ import re
 from dataclasses import dataclass
 from typing import Self
 
+import httpx2
+
 from cli.images.errors import ImageError
 
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 # Docker's grammar of a repository's name: a host that has a dot, a port or is localhost, and a lower-case path.
 _HOST = r"(?:localhost|[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+|[A-Za-z0-9-]+(?=:))(?::[0-9]+)?"
 _PATH = r"(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*"
+MANIFESTS = ", ".join(
+    f"application/vnd.{kind}+json"
+    for kind in (
+        "oci.image.manifest.v1",
+        "oci.image.index.v1",
+        "docker.distribution.manifest.v2",
+        "docker.distribution.manifest.list.v2",
+    )
+)
 _REGISTRY = re.compile(rf"(?:(?P<scheme>https?)://)?(?P<name>{_HOST}{_PATH})/?")
 
 
@@ -43,6 +54,17 @@ class Registry:
     def repository(self, image: str) -> str:
         """Where this image stands, without tag."""
         return f"{self.name}/{image}"
+
+    def has(self, image: str, digest: str) -> bool | None:
+        """Whether it holds that image; None where it does not tell us, as we know no password."""
+        host, _, path = self.name.partition("/")
+        address = f"{'http' if self.plain_http else 'https'}://{host}/v2/{f'{path}/' if path else ''}{image}"
+        try:
+            answer = httpx2.head(f"{address}/manifests/{digest}", headers={"Accept": MANIFESTS}, timeout=10)
+        except httpx2.HTTPError:
+            return None
+        told: dict[int, bool] = {httpx2.codes.OK: True, httpx2.codes.NOT_FOUND: False}
+        return told.get(answer.status_code)
 
 
 def checked(digest: str) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import random
 import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -20,11 +21,19 @@ MAX_ANSWER_BYTES = 4_000_000
 CONNECT_S = 1.0
 KEEP_ALIVE_S = 3.0
 """Shorter than the 5 s after which BentoML's server closes an idle connection."""
+RENEWED = 20
+"""One request in so many gives its connection up: a Kubernetes Service chooses a pod when a connection is made, and a
+busy one never idles, so that pods that are added would get no request."""
 FAILURES_TO_TRIP, PROBE_EVERY_S = 5, 0.5
 
 _BROKEN = (httpx2.ConnectError, httpx2.ReadError, httpx2.WriteError, httpx2.RemoteProtocolError)
 
 M = TypeVar("M", bound=BaseModel)
+
+
+def renewing() -> dict[str, str]:
+    """The header that closes a connection after its answer, now and then."""
+    return {"Connection": "close"} if random.randrange(RENEWED) == 0 else {}  # noqa: S311  no secret hangs on it
 
 
 class DependencyFailure(Exception):  # noqa: N818
@@ -125,7 +134,7 @@ class ServiceClient:
         """The answer, or the refusal of a picture."""
         if self.breaker.open:
             raise LeftAlone("unavailable")
-        headers = {"X-Request-ID": request_id(), **deadline.header(), **tracing.header(), **(more or {})}
+        headers = {"X-Request-ID": request_id(), **deadline.header(), **tracing.header(), **renewing(), **(more or {})}
         started = time.monotonic()
         try:
             async with asyncio.timeout(deadline.left()):

@@ -43,16 +43,16 @@ class Known:
 
 @dataclass(frozen=True)
 class Question:
-    """Whom to ask about what; `picture` None: a generated photograph."""
+    """Whom to ask about what; `picture` None: a generated photograph. `key_file`: an API key, where it is there."""
 
     url: str
     picture: Path | None = None
-    key: str = ""
+    key_file: Path | None = None
 
     def ask(self) -> dict[str, Any]:
         """The assessment. Raises Unanswered."""
-        headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
-        image = (self.picture.name, self.picture.read_bytes()) if self.picture else ("known.png", generated())
+        key, image = self._key(), self._image()
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
         fields = {"questionnaire": json.dumps(ANSWERS), "modality": "auto" if self.picture else "photograph"}
         address = f"{self.url.rstrip('/')}/v1/assessments"
         try:
@@ -68,9 +68,33 @@ class Question:
             raise Unanswered("sign-in is required: give --key-file a key that `melalog keys new` made")
         if not answer.is_success:
             raise Unanswered(f"{answer.status_code} {body.get('title', '')}: {body.get('detail', '')}")
-        if body["degraded"]:
-            raise Unanswered(f"the answer lacks {', '.join(body['degraded'])}: see GET /healthz/dependencies")
+        try:
+            models(body), known(body)
+            missing = ", ".join(body["degraded"])
+        except (KeyError, TypeError, AttributeError):
+            raise Unanswered(f"what {self.url} answers is no assessment: is that an orchestrator's address?") from None
+        if missing:
+            raise Unanswered(f"the answer lacks {missing}: see GET /healthz/dependencies")
         return body
+
+    def _key(self) -> str:
+        if self.key_file is None or not self.key_file.exists():
+            return ""
+        try:
+            key = self.key_file.read_text(encoding="ascii").strip()
+        except (OSError, ValueError):
+            raise Unanswered(f"{self.key_file} cannot be read, or holds no key that `melalog keys new` made") from None
+        if not key.isprintable():
+            raise Unanswered(f"{self.key_file} holds more than one key: it wants the key alone, on one line")
+        return key
+
+    def _image(self) -> tuple[str, bytes]:
+        if self.picture is None:
+            return "known.png", generated()
+        try:
+            return self.picture.name, self.picture.read_bytes()
+        except OSError:
+            raise Unanswered(f"{self.picture} cannot be read") from None
 
 
 def generated() -> bytes:
@@ -192,8 +216,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--picture", type=Path, help="instead of the generated one")
     parser.add_argument("--key-file", type=Path, help="an API key; not sent where there is no such file")
     given = parser.parse_args(arguments)
-    key = given.key_file.read_text().strip() if given.key_file and given.key_file.exists() else ""
-    status, told = check(Question(given.url, given.picture, key), given.expected)
+    status, told = check(Question(given.url, given.picture, given.key_file), given.expected)
     print(told, file=sys.stderr if status else sys.stdout)
     return status
 

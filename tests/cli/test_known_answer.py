@@ -14,6 +14,7 @@ from cli.main import app
 from cli.processes import ROOT
 from services.orchestrator import known_answer
 from tests.conftest import free_ports, running
+from tests.fakes.node import FakeNode, says
 
 
 @pytest.fixture(scope="module")
@@ -119,3 +120,20 @@ def test_the_program_of_the_cron_job(sandbox: str, recorded: Path) -> None:
         assert done.returncode == status, done.stderr
         picture = named
     assert done.stderr.splitlines()[-1].startswith("the answer moved")
+
+
+@pytest.mark.parametrize("key", [b"\xff\xfe", b"one\ntwo\n"])
+def test_a_key_that_is_none_is_no_answer_and_not_one_that_moved(sandbox: str, recorded: Path, key: bytes) -> None:
+    file = recorded.parent / "key"
+    file.write_bytes(key)
+    status, told = run(sandbox, recorded, "moderate", "--key-file", str(file))
+    assert (status, "key" in told) == (known_answer.UNANSWERED, True)
+
+
+@pytest.mark.parametrize("body", [{}, [], {"degraded": []}, {"findings": None, "risk": {}, "degraded": []}])
+def test_json_that_is_no_assessment_is_no_answer(recorded: Path, body: object) -> None:
+    node = FakeNode({})
+    node.behave = says(200, json.dumps(body).encode())
+    status, told = run(node.url, recorded, "moderate")
+    node.die()
+    assert (status, "no assessment" in told) == (known_answer.UNANSWERED, True)

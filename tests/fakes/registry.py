@@ -28,7 +28,8 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header(key.replace("_", "-"), value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
     def _body(self) -> bytes:
         return self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -52,6 +53,9 @@ class Handler(BaseHTTPRequestHandler):
                 self.manifests[f"{found['name']} {reference}"] = (self.headers["Content-Type"], body)
             return self._answer(201, Docker_Content_Digest=digest)
         return self._answer(404)
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
 
     def do_GET(self) -> None:
         if found := re.fullmatch(NAME + r"/manifests/(?P<tag>[\w.:-]+)", self.path):

@@ -7,6 +7,7 @@ import httpx2
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from services.common import tracing
+from services.common.client import renewing
 from services.vlm.engine.port import EngineFailure
 
 TOP_LOGPROBS = 20
@@ -84,7 +85,8 @@ class OpenAIEngine:
 
     async def _post(self, request: dict[str, object]) -> tuple[int, bytes]:
         timeout = httpx2.Timeout(None, connect=1.0)
-        sent = self._http.stream("POST", "/chat/completions", json=request, headers=tracing.header(), timeout=timeout)
+        headers = {**tracing.header(), **renewing()}
+        sent = self._http.stream("POST", "/chat/completions", json=request, headers=headers, timeout=timeout)
         async with sent as answer:
             body = bytearray()
             async for part in answer.aiter_bytes():

@@ -139,8 +139,9 @@ def test_push_then_push_again_then_roll_back(podman: Machine, overlay: Path, reg
     assert line(done.stdout, "roll back").startswith("kubectl -n skin rollout undo deployment/engine")
     assert line(done.stdout, "signature").startswith("not signed: no key")
 
-    # Another model is another digest; here any other digest will do.
-    entry = (overlay / "kustomization.yaml").read_text().replace(first["digest"], "sha256:" + "5" * 64)
+    # Another model is another digest; here the same layers with a note will do.
+    other = another(f"http://{registry.removeprefix('http://')}/v2/team/melalog-engine", first["digest"])
+    entry = (overlay / "kustomization.yaml").read_text().replace(first["digest"], other)
     (overlay / "kustomization.yaml").write_text(entry)
     done = podman.run(*arguments)
     assert written(overlay, "melalog-engine") == first, "the same content has another tag or digest"
@@ -151,7 +152,23 @@ def test_push_then_push_again_then_roll_back(podman: Machine, overlay: Path, reg
     assert before[:2] == ["melalog", "push"]
     done = podman.run(*before[1:])
     assert done.exit_code == 0, done.stdout + done.stderr
-    assert written(overlay, "melalog-engine") == {**first, "digest": "sha256:" + "5" * 64}
+    assert written(overlay, "melalog-engine") == {**first, "digest": other}
+
+    mistyped = [*before[1:-1], "sha256:" + "5" * 64]
+    done = podman.run(*mistyped)
+    assert done.exit_code == 2
+    assert "nothing was changed" in " ".join(done.stderr.replace("│", " ").split())
+    assert written(overlay, "melalog-engine") == {**first, "digest": other}
+
+
+def another(api: str, digest: str) -> str:
+    """Put a second manifest of the same layers into the registry; its digest."""
+    kind = "application/vnd.oci.image.manifest.v1+json"
+    found = httpx2.get(f"{api}/manifests/{digest}", headers={"Accept": kind}, trust_env=False).raise_for_status()
+    body = json.dumps({**found.json(), "annotations": {"note": "another"}}).encode()
+    headers = {"Content-Type": found.headers["content-type"]}
+    put = httpx2.put(f"{api}/manifests/other", content=body, headers=headers, trust_env=False).raise_for_status()
+    return str(put.headers["docker-content-digest"])
 
 
 @pytest.mark.parametrize("registry", ["small"], indirect=True)
