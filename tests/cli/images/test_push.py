@@ -140,7 +140,7 @@ def test_push_then_push_again_then_roll_back(podman: Machine, overlay: Path, reg
     assert line(done.stdout, "signature").startswith("not signed: no key")
 
     # Another model is another digest; here the same layers with a note will do.
-    other = another(f"http://{registry.removeprefix('http://')}/v2/team/melalog-engine", first["digest"])
+    other = another(f"http://{registry}/v2/team/melalog-engine", first["digest"])
     entry = (overlay / "kustomization.yaml").read_text().replace(first["digest"], other)
     (overlay / "kustomization.yaml").write_text(entry)
     done = podman.run(*arguments)
@@ -236,14 +236,15 @@ def test_a_second_version_has_an_entry_of_its_own(podman: Machine, overlay: Path
     assert [entry["name"] for entry in document["images"]] == ["melalog-engine-canary"]
     assert line(done.stdout, "roll out").endswith("rollout status deployment/engine-canary")
 
-    other = (overlay / "kustomization.yaml").read_text().replace(first["digest"], "sha256:" + "5" * 64)
-    (overlay / "kustomization.yaml").write_text(other)
+    other = another(f"http://{registry}/v2/melalog-engine", first["digest"])
+    entry = (overlay / "kustomization.yaml").read_text().replace(first["digest"], other)
+    (overlay / "kustomization.yaml").write_text(entry)
     done = podman.run(*arguments)
     back = line(done.stdout, "roll back").split(" && ")[0].split()
     assert back[-2:] == ["--as", "melalog-engine-canary"]
     done = podman.run(*back[1:])
     assert done.exit_code == 0, done.stdout + done.stderr
-    assert written(overlay, "melalog-engine-canary") == {**first, "digest": "sha256:" + "5" * 64}
+    assert written(overlay, "melalog-engine-canary") == {**first, "digest": other}
 
 
 def _read(layer: tarfile.TarFile, name: str) -> bytes:
