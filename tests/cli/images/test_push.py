@@ -242,6 +242,8 @@ def test_a_second_version_has_an_entry_of_its_own(podman: Machine, overlay: Path
     done = podman.run(*arguments)
     back = line(done.stdout, "roll back").split(" && ")[0].split()
     assert back[-2:] == ["--as", "melalog-engine-canary"]
+    text = (overlay / "kustomization.yaml").read_text()
+    (overlay / "kustomization.yaml").write_text(text.replace(first["digest"], "sha256:" + "5" * 64))
     done = podman.run(*back[1:])
     assert done.exit_code == 0, done.stdout + done.stderr
     assert written(overlay, "melalog-engine-canary") == {**first, "digest": other}
