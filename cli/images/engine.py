@@ -125,6 +125,9 @@ def _digest_in(said: str) -> str:
 
 
 def _bytes(text: str) -> int:
-    """`241 MB` as buildah writes it."""
-    number, unit = re.fullmatch(r"([0-9.]+) ?([kKMG]?)B", text).groups()  # type: ignore[union-attr]
+    """`241 MB` as buildah writes it. Raises ImageError."""
+    found = re.fullmatch(r"([0-9.]+) ?([kKMG]?)B", text)
+    if found is None:
+        raise ImageError(f"buildah says that the image has a size of {text!r}, which is not understood here")
+    number, unit = found.groups()
     return round(float(number) * {"": 1, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9}[unit])

@@ -61,7 +61,7 @@ def refuse_from_sigterm_on() -> None:
 
 def _listening() -> Iterator[socket.socket]:
     """Of this process; BentoML hands the worker an open one and says nowhere which it is."""
-    for number in map(int, os.listdir("/dev/fd")):  # noqa: PTH208
+    for number in map(int, os.listdir("/dev/fd")):  # noqa: PTH208  (the whole list first: what is opened to read it is gone)
         with suppress(OSError):
             found = socket.socket(fileno=number)
             if found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):

@@ -4,7 +4,6 @@ A slow hash would add nothing: it is for passwords that can be guessed, and 256 
 """
 
 import hashlib
-import os
 import re
 import secrets
 from pathlib import Path
@@ -64,7 +63,7 @@ class ApiKeys:
 
     def _read(self) -> None:
         try:
-            found = os.stat(self._path)  # noqa: PTH116
+            found = self._path.stat()
             stamp = (found.st_mtime_ns, found.st_size, found.st_ino)
             if stamp != self._stamp:
                 self._names = parse(self._path.read_text(encoding="utf-8"))

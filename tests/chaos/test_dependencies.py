@@ -3,8 +3,10 @@
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -48,17 +50,23 @@ class Graph:
         return answer
 
 
-@pytest.fixture(scope="module")
-def orchestrator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graph]:
+@contextmanager
+def orchestrating(folder: Path, **settings: str) -> Iterator[Graph]:
+    """The orchestrator with these settings, over fakes."""
     classifier, vlm, fusion = FakeNode(CLASSIFIED), FakeNode(JUDGED), FakeNode({})
     urls = {
         "MELALOG_CLASSIFIER_URL": classifier.url,
         "MELALOG_VLM_URL": vlm.url,
         "MELALOG_FUSION_URL": fusion.url,
-        "MELALOG_DEADLINE_S": str(DEADLINE_S),
     }
-    with running(("orchestrator",), tmp_path_factory.mktemp("chaos"), urls) as started:
+    with running(("orchestrator",), folder, {**urls, **settings}) as started:
         yield Graph(started.url, classifier, vlm, fusion, started)
+
+
+@pytest.fixture(scope="module")
+def orchestrator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graph]:
+    with orchestrating(tmp_path_factory.mktemp("chaos"), MELALOG_DEADLINE_S=str(DEADLINE_S)) as graph:
+        yield graph
 
 
 @pytest.fixture

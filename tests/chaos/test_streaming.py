@@ -10,10 +10,8 @@ import httpx2
 import pytest
 
 from services.contracts import Assessment
-from tests.chaos.test_dependencies import CLASSIFIED, JUDGED, Graph
-from tests.conftest import running
+from tests.chaos.test_dependencies import Graph, orchestrating
 from tests.fakes import node
-from tests.fakes.node import FakeNode
 from tests.pictures import encode, lesion
 from tests.sse import Event, events
 
@@ -23,16 +21,9 @@ STREAM = {"accept": "text/event-stream"}
 
 @pytest.fixture(scope="module")
 def orchestrator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graph]:
-    classifier, vlm, fusion = FakeNode(CLASSIFIED), FakeNode(JUDGED), FakeNode({})
-    urls = {
-        "MELALOG_CLASSIFIER_URL": classifier.url,
-        "MELALOG_VLM_URL": vlm.url,
-        "MELALOG_FUSION_URL": fusion.url,
-        "MELALOG_DEADLINE_S": str(DEADLINE_S),
-        "MELALOG_MAX_IN_FLIGHT": "1",
-    }
-    with running(("orchestrator",), tmp_path_factory.mktemp("stream"), urls) as started:
-        yield Graph(started.url, classifier, vlm, fusion, started)
+    settings = {"MELALOG_DEADLINE_S": str(DEADLINE_S), "MELALOG_MAX_IN_FLIGHT": "1"}
+    with orchestrating(tmp_path_factory.mktemp("stream"), **settings) as graph:
+        yield graph
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ RENDERINGS = (
 @cache
 def _rendered(name: str) -> str:
     if name in (*OVERLAYS, "base"):
-        return json.dumps(_kustomize(K8S / "base" if name == "base" else K8S / "overlays" / name))
+        return json.dumps(kustomize(K8S / "base" if name == "base" else K8S / "overlays" / name))
     if name.startswith("base+"):
         added = name.removeprefix("base+")
         return json.dumps(_put_together("base", *NEEDS.get(added, ()), added))
@@ -68,7 +68,7 @@ def _switched_on(overlay: str, wanted: set[str]) -> list[Manifest]:
         copy = Path(shutil.copytree(K8S, Path(made).resolve() / "k8s"))
         file = copy / "overlays" / overlay / "kustomization.yaml"
         file.write_text(LINE.sub(line, file.read_text()))
-        return _kustomize(file.parent)
+        return kustomize(file.parent)
 
 
 def render(name: str) -> list[Manifest]:
@@ -88,10 +88,11 @@ def _put_together(start: str, *components: str) -> list[Manifest]:
             "components": [str(root / "components" / name) for name in components],
         }
         (folder / "kustomization.yaml").write_text(yaml.safe_dump(whole))
-        return _kustomize(folder)
+        return kustomize(folder)
 
 
-def _kustomize(folder: Path) -> list[Manifest]:
+def kustomize(folder: Path) -> list[Manifest]:
+    """What the cluster gets of a folder; a warning is a failure."""
     if shutil.which("kubectl") is None:
         refuse = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
         refuse("kubectl is not installed: nothing can render k8s/")

@@ -2,19 +2,17 @@
 
 import os
 import re
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import kubernetes_validate
 import pytest
-import yaml
 from pydantic import AliasChoices, SecretStr
 
 from services.common import body
 from services.common.settings import Settings
+from tests.k8s.manifests import kustomize
 
 BASE = Path(__file__).parents[2] / "k8s" / "base"
 KINDS = ("Deployment", "Service", "PodDisruptionBudget", "ServiceAccount")
@@ -35,14 +33,7 @@ Manifest = dict[str, Any]
 
 @pytest.fixture(scope="module")
 def manifests() -> list[Manifest]:
-    if shutil.which("kubectl") is None:
-        refuse = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
-        refuse("kubectl is not installed: nothing can render k8s/base")
-    command = ["kubectl", "kustomize", str(BASE)]
-    rendered = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    assert rendered.returncode == 0, rendered.stderr
-    assert not rendered.stderr, "kustomize warns"
-    return list(yaml.safe_load_all(rendered.stdout))
+    return kustomize(BASE)
 
 
 def of_kind(manifests: list[Manifest], kind: str) -> dict[str, Manifest]:

@@ -70,17 +70,17 @@ def test_a_good_token_has_to_be_whole(issuer: Issuer) -> None:
 def test_only_what_the_issuer_signed_counts(issuer: Issuer) -> None:
     ours = tokens(issuer)
     stranger = RSAKey.generate_key(2048, {"kid": issuer.keys[0].kid})
-    refused(ours, issuer.token(stranger))
-    refused(ours, unsigned(issuer))
-    refused(ours, unsigned(issuer, "None"))
+    assert refused(ours, issuer.token(stranger)).error == "invalid_token"
+    assert refused(ours, unsigned(issuer)).error == "invalid_token"
+    assert refused(ours, unsigned(issuer, "None")).error == "invalid_token"
     # The public key as an HMAC secret: the oldest trick there is.
     text = unsigned(issuer, "HS256").rstrip(".")
     mac = hmac.digest(issuer.keys[0].as_pem(private=False), text.encode(), "sha256")  # type: ignore[union-attr]
-    refused(ours, f"{text}.{base64.urlsafe_b64encode(mac).rstrip(b'=').decode()}")
+    assert refused(ours, f"{text}.{base64.urlsafe_b64encode(mac).rstrip(b'=').decode()}").error == "invalid_token"
     head, _, signature = issuer.token().split(".")
     changed = base64.urlsafe_b64encode(json.dumps(issuer.claims(sub="someone else")).encode()).rstrip(b"=").decode()
-    refused(ours, f"{head}.{changed}.{signature}")
-    refused(ours, issuer.token(head={"typ": "logout+jwt"}))
+    assert refused(ours, f"{head}.{changed}.{signature}").error == "invalid_token"
+    assert refused(ours, issuer.token(head={"typ": "logout+jwt"})).error == "invalid_token"
 
 
 def test_a_scope_that_is_asked_for_has_to_be_there(issuer: Issuer) -> None:

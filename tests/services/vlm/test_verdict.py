@@ -419,4 +419,6 @@ def test_warming_up_asks_once_about_nothing_and_never_stops_the_start(
 
 
 def test_without_an_engine_there_is_nothing_to_warm_up() -> None:
-    asyncio.run(Verdicts(None, 1).warm_up())
+    core = Verdicts(None, 1)
+    asyncio.run(core.warm_up())
+    assert judge(core, b"").reason == "not_configured"
