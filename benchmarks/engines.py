@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from export.variants import ratio
-from models.classifier import evaluate, metrics
-from models.classifier.artifact import MODEL_FILE, RELEASED, Artifact
-from models.classifier.table import Row
+from models.classifier.data.table import Row
+from models.classifier.evaluation import measurement, statistics
+from models.classifier.serving.artifact import MODEL_FILE, RELEASED, Artifact
 from services.classifier.engine.onnx_runtime import OnnxEngine
 from services.classifier.engine.open_vino import OpenVinoEngine, has_bf16
 from services.classifier.engine.port import Engine
@@ -85,12 +85,12 @@ def accuracy_lines(running: Mapping[str, Engine], cache: NDArray[np.uint8], rows
     """Melanoma AUC, its paired change against the reference, and the largest change of a probability."""
     lines = ["| engine | melanoma AUC | change (95 % interval) | largest change of p |", "|---|---|---|---|"]
     told = {name: in_batches(engine, cache, max(BATCHES)) for name, engine in running.items()}
-    old = evaluate.decide({"melanoma": told[REFERENCE]}, rows, evaluate.MELANOMA_ENDPOINT)
-    auc = metrics.METRICS["auc"]
+    old = measurement.decide({"melanoma": told[REFERENCE]}, rows, measurement.MELANOMA_ENDPOINT)
+    auc = statistics.METRICS["auc"]
     for name, p in told.items():
-        new = evaluate.decide({"melanoma": p}, rows, evaluate.MELANOMA_ENDPOINT)
-        value, (low, high) = metrics.bootstrap(auc, new.truth, new.p, new.groups)
-        change, (least, most) = metrics.paired(auc, new.truth, new.p, old.p, new.groups)
+        new = measurement.decide({"melanoma": p}, rows, measurement.MELANOMA_ENDPOINT)
+        value, (low, high) = statistics.bootstrap(auc, new.truth, new.p, new.groups)
+        change, (least, most) = statistics.paired(auc, new.truth, new.p, old.p, new.groups)
         largest = np.abs(new.p - old.p).max()
         changed = f"{change:+.4f} ({least:+.4f} to {most:+.4f})"
         lines.append(f"| {name} | {value:.4f} ({low:.3f} to {high:.3f}) | {changed} | {largest:.4f} |")
@@ -107,8 +107,8 @@ def main() -> None:
     if not os.environ.get("MELALOG_DATA_DIR"):
         raise SystemExit("set MELALOG_DATA_DIR to the folder of the real pictures")
     artifact = Artifact.load(told.artifact)
-    rows = evaluate.released_rows(Path(os.environ["MELALOG_DATA_DIR"]), *DATA)
-    cache = evaluate.prepared(artifact, rows)
+    rows = measurement.released_rows(Path(os.environ["MELALOG_DATA_DIR"]), *DATA)
+    cache = measurement.prepared(artifact, rows)
     running = engines(artifact, told.threads)
     about = f"{artifact.manifest.name} {artifact.manifest.version}, {len(rows)} pictures of {' '.join(DATA)}"
     lines = [f"{about}, {told.threads} threads, {told.rounds} rounds of {PICTURES} pictures", ""]

@@ -15,12 +15,13 @@ import numpy as np
 from rich.progress import Progress
 
 from fusion.policy import LEVELS
-from models.classifier import evaluate, metrics, report, table
-from models.classifier.artifact import RELEASED, Artifact
-from models.classifier.labels import MALIGNANT, MELANOMA
-from services.classifier.classifier import Classifier
-from services.classifier.engine import choice as classifier_choice
-from services.common import fusing
+from models.classifier.data import table
+from models.classifier.data.labels import MALIGNANT, MELANOMA
+from models.classifier.evaluation import measurement, statistics
+from models.classifier.release import release_figures
+from models.classifier.serving.artifact import RELEASED, Artifact
+from services.classifier.core import Classifier
+from services.classifier.engine import factory as classifier_choice
 from services.common.cores import usable_cores
 from services.common.deadline import Deadline
 from services.common.settings import Settings
@@ -33,10 +34,11 @@ from services.contracts import (
     Modality,
     VerdictResponse,
 )
-from services.orchestrator.pipeline import Assessor
+from services.orchestrator.core import Assessor
 from services.orchestrator.submission import Submission
-from services.vlm import choice as vlm_choice
-from services.vlm.verdict import Verdicts
+from services.risk import decide
+from services.vlm.core import Verdicts
+from services.vlm.engine import factory as vlm_choice
 
 SETS: tuple[tuple[str, str, Modality], ...] = (
     ("ham10000", "test", "dermoscopy"),
@@ -52,7 +54,7 @@ class Local:
 
     def __init__(self, artifact: Artifact, settings: Settings) -> None:
         threads, released = usable_cores(), vlm_choice.release(settings)
-        self.rules = fusing.Rules.of(settings)
+        self.rules = decide.Rules.of(settings)
         self.classifier = Classifier(artifact, classifier_choice.make(settings, artifact, threads), threads)
         self.verdicts = Verdicts(vlm_choice.engine(settings, released, threads), threads, released)
 
@@ -66,7 +68,7 @@ class Local:
 
     async def fuse(self, request: FuseRequest, *_: object) -> FuseResponse:
         """As the fusion service without a hosted model."""
-        return fusing.respond(fusing.decide(request, self.rules), None, FusionInfo(engine="rules"))
+        return decide.respond(decide.decide(request, self.rules), None, FusionInfo(engine="rules"))
 
 
 async def assess(local: Local, rows: Sequence[table.Row], modality: Modality) -> list[Assessment]:
@@ -96,15 +98,15 @@ def kinds(rows: Sequence[table.Row]) -> dict[str, np.ndarray]:
 async def run(data: Path) -> None:
     """Print a table with 95 % intervals by lesion or patient, and how often each floor raised a benign one."""
     artifact = Artifact.load(RELEASED)
-    local, learned = Local(artifact, Settings()), report.learned_groups(RELEASED, data)
+    local, learned = Local(artifact, Settings()), release_figures.learned_groups(RELEASED, data)
     lines, raised = ["| pictures | n | low | moderate | high |", "|---|---|---|---|---|"], []
     for source, split, modality in SETS:
-        rows = [row for row in evaluate.released_rows(data, source, split) if row.group not in learned]
+        rows = [row for row in measurement.released_rows(data, source, split) if row.group not in learned]
         answers = await assess(local, rows, modality)
         found = np.array([LEVELS.index(answer.risk.level) for answer in answers])
         for name, chosen in kinds(rows).items():
             groups = [row.group for row, mine in zip(rows, chosen, strict=True) if mine]
-            shares = [metrics.share(found[chosen] == level, groups) for level in range(len(LEVELS))]
+            shares = [statistics.share(found[chosen] == level, groups) for level in range(len(LEVELS))]
             cells = [f"{value:.1%} ({low:.1%} to {high:.1%})" for value, (low, high) in shares]
             lines.append(f"| {source} {split}, {modality}, {name} | {chosen.sum()} | {' | '.join(cells)} |")
         benign = kinds(rows)["benign"]

@@ -13,19 +13,21 @@ from benchmarks import pad_models, pad_page
 from benchmarks.pad_measure import Part, measure, verdict
 from benchmarks.pad_models import ACT_AT
 from benchmarks.pad_people import read
-from models.classifier import evaluate, report, table
-from models.classifier.artifact import RELEASED, Artifact
+from models.classifier.data import table
+from models.classifier.evaluation import measurement
+from models.classifier.release import release_figures
+from models.classifier.serving.artifact import RELEASED, Artifact
 from services.common.settings import Settings
 
 
 def parts(data: Path) -> list[Part]:
     """The headline first: biopsied lesions of patients that the classifier has not learned from."""
     artifact, prior = Artifact.load(RELEASED), Settings().prior
-    learned = report.learned_groups(RELEASED, data)
+    learned = release_figures.learned_groups(RELEASED, data)
     people = read(data)
     shown = [one for one in people if one.picture]
     rows = [table.Row(one.picture, "nv", one.group, "train", "pad_ufes_20") for one in shown if one.picture]
-    outputs = evaluate.outputs(artifact, rows)
+    outputs = measurement.outputs(artifact, rows)
     new = np.array([one.group not in learned for one in shown])
     biopsied = np.array([one.biopsied for one in shown])
 

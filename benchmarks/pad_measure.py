@@ -10,9 +10,9 @@ from benchmarks import pad_models
 from benchmarks.pad_models import PREVALENCE
 from benchmarks.pad_people import Person
 from fusion.policy import LEVELS
-from models.classifier import metrics
-from models.classifier.artifact import Artifact
-from models.classifier.metrics import Array
+from models.classifier.evaluation import statistics
+from models.classifier.evaluation.statistics import Array
+from models.classifier.serving.artifact import Artifact
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def measure(
     order = [one for one in pad_models.NAMES if one in features]
     judged = {one: pad_models.out_of_fold(features[one], truth, groups, splits) for one in order}
     part = Part(name, says, truth, groups, {one: found.p for one, found in judged.items()})
-    drawn = np.concatenate(list(metrics.draws(groups)))
+    drawn = np.concatenate(list(statistics.draws(groups)))
     everyone = np.ones((1, len(truth)))
     aucs = {one: pad_models.auc(found, truth, np.concatenate([everyone, drawn])) for one, found in judged.items()}
     for one in order:
@@ -67,24 +67,24 @@ def measure(
 
 
 def _shares(levels: np.ndarray, groups: Sequence[str]) -> list[dict[str, Any]]:
-    found = [metrics.share(levels == index, groups) for index in range(len(LEVELS))]
+    found = [statistics.share(levels == index, groups) for index in range(len(LEVELS))]
     return [{"value": value, "interval": interval, "n": len(levels)} for value, interval in found]
 
 
 def _first(values: Array) -> dict[str, Any]:
     """The figure of everyone, and its interval from the resamples behind it."""
-    return {"value": float(values[0]), "interval": metrics.interval(values[1:])}
+    return {"value": float(values[0]), "interval": statistics.interval(values[1:])}
 
 
 def _figures(truth: Array, p: Array, groups: Sequence[str]) -> dict[str, dict[str, Any]]:
     here = {
         "sensitivity_at_80_specificity": pad_models.sensitivity_at(0.8),
-        "brier": metrics.METRICS["brier"],
-        "ece": metrics.METRICS["ece"],
+        "brier": statistics.METRICS["brier"],
+        "ece": statistics.METRICS["ece"],
         "net_benefit_here": pad_models.net_benefit(),
     }
-    found = metrics.bootstrap_all(here, truth, p, groups)
-    found |= metrics.bootstrap_all(
+    found = statistics.bootstrap_all(here, truth, p, groups)
+    found |= statistics.bootstrap_all(
         {"net_benefit_at_5_percent": pad_models.net_benefit(PREVALENCE)}, truth, pad_models.shifted(p, truth), groups
     )
     told = {name: {"value": value, "interval": interval} for name, (value, interval) in found.items()}

@@ -13,9 +13,9 @@ from benchmarks.seen import evidence as evidence_of
 from fusion import questionnaire, rules
 from fusion.picture import logit
 from fusion.policy import LEVELS
-from models.classifier import metrics
-from models.classifier.artifact import Artifact
-from models.classifier.metrics import Array, Metric, Samples
+from models.classifier.evaluation import statistics
+from models.classifier.evaluation.statistics import Array, Metric, Samples
+from models.classifier.serving.artifact import Artifact
 
 FOLDS, SPLITS = 5, 20
 ACT_AT = 0.03
@@ -126,7 +126,7 @@ def sensitivity_at(specificity: float) -> Metric:
 
 def net_benefit(prevalence: float | None = None) -> Metric:
     """Of acting at 3 % (Vickers 2019), per lesion; `prevalence` other than these people's reweighs the two kinds."""
-    at = metrics.at_threshold(ACT_AT)
+    at = statistics.at_threshold(ACT_AT)
 
     def of(samples: Samples) -> Array:
         share = samples.found[:, -1] / samples.weights.sum(1) if prevalence is None else prevalence

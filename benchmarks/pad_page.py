@@ -11,10 +11,10 @@ from benchmarks import pad_models
 from benchmarks.pad_measure import Part
 from benchmarks.pad_people import MAPPING, Asked
 from fusion.policy import LEVELS
-from models.classifier import curves
-from models.classifier.curves import Curve
-from models.classifier.metrics import Array
-from models.classifier.reporting import drawing, page, plots
+from models.classifier.evaluation import curves
+from models.classifier.evaluation.curves import Curve
+from models.classifier.evaluation.reporting import drawing, page, plots
+from models.classifier.evaluation.statistics import Array
 
 JSON = "pad.json"
 LINES = {

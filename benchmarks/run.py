@@ -16,17 +16,18 @@ import psutil
 from rich.progress import track
 
 from benchmarks import load
-from models.classifier.artifact import MODEL_FILE, RELEASED, Artifact
-from models.classifier.preprocess import prepare
+from models.classifier.serving.artifact import MODEL_FILE, RELEASED, Artifact
+from models.classifier.serving.preprocess import prepare
 from services.classifier import quality
-from services.classifier.classifier import MAX_BATCH, OVERSAMPLING
-from services.classifier.engine import choice
+from services.classifier.core import MAX_BATCH, OVERSAMPLING
+from services.classifier.engine import factory
 from services.classifier.engine.onnx_runtime import OnnxEngine
 from services.classifier.engine.port import Engine
-from services.common import fusing, images
+from services.common import images
 from services.common.cores import usable_cores
 from services.common.settings import load as load_settings
 from services.contracts import FuseRequest, FusionInfo
+from services.risk import decide
 from tests.chaos.test_dependencies import CLASSIFIED, JUDGED
 from tests.conftest import Running, running
 from tests.fakes.node import FakeNode
@@ -69,7 +70,7 @@ def bare(engine: Engine, artifact: Artifact, data: list[bytes], batch: int) -> f
 def throughput(system: Running, name: str, data: list[bytes], rounds: int) -> list[str]:
     """Service against bare engines, in turn, so that a drifting machine drifts for all."""
     artifact, cores = Artifact.load(RELEASED), usable_cores()
-    engines: list[Engine] = [choice.make(load_settings(), artifact, cores)]
+    engines: list[Engine] = [factory.make(load_settings(), artifact, cores)]
     if not isinstance(engines[0], OnnxEngine):
         engines.append(OnnxEngine(RELEASED / MODEL_FILE, cores))
     port = system.ports["classifier"]
@@ -145,8 +146,8 @@ def overhead(n: int) -> list[str]:
 
 def _fused_answer() -> dict[str, object]:
     """What fusion would say, so that the orchestrator has no rules of its own to run."""
-    decision = fusing.decide(FuseRequest(), fusing.Rules(prior=0.025))
-    answer: dict[str, object] = json.loads(fusing.respond(decision, None, FusionInfo(engine="rules")).model_dump_json())
+    decision = decide.decide(FuseRequest(), decide.Rules(prior=0.025))
+    answer: dict[str, object] = json.loads(decide.respond(decision, None, FusionInfo(engine="rules")).model_dump_json())
     return answer
 
 

@@ -1,7 +1,7 @@
 """The released classifier's probabilities as the evidence that fusion weighs, thresholds and all, as it is served."""
 
 from fusion.picture import ImageEvidence
-from models.classifier.artifact import Artifact
+from models.classifier.serving.artifact import Artifact
 
 
 def evidence(artifact: Artifact, melanoma: float, malignant: float) -> ImageEvidence:

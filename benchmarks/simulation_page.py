@@ -7,8 +7,8 @@ import numpy as np
 from matplotlib.ticker import PercentFormatter
 
 from fusion.policy import LEVELS
-from models.classifier.reporting import drawing, page
-from models.classifier.reporting.plots import Plot
+from models.classifier.evaluation.reporting import drawing, page
+from models.classifier.evaluation.reporting.plots import Plot
 
 JSON = "simulation.json"
 METHOD = (

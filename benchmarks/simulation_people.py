@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from benchmarks import seen
 from fusion.picture import ImageEvidence
 from fusion.questionnaire import UNSURE, Question, Questionnaire
-from models.classifier import calibration, out_of_fold
-from models.classifier.artifact import RELEASED, Artifact
-from models.classifier.labels import MALIGNANT, MELANOMA
+from models.classifier.calibration import class_scores, out_of_fold
+from models.classifier.data.labels import MALIGNANT, MELANOMA
+from models.classifier.serving.artifact import RELEASED, Artifact
 
 AGES = (
     (20, 6000), (25, 6000), (30, 6500), (35, 7000), (40, 7000), (45, 7000), (50, 7000), (55, 6500), (60, 6000),
@@ -82,7 +82,7 @@ def pictures() -> Pictures:
     artifact = Artifact.load(RELEASED)
     kept = out_of_fold.read(RELEASED / out_of_fold.FILE)
     told = json.loads((RELEASED / "manifest.json").read_text())["calibration"]
-    fitted = calibration.Calibration(told["temperature"], tuple(told["bias"]), told["slope"], told["offset"])
+    fitted = class_scores.Calibration(told["temperature"], tuple(told["bias"]), told["slope"], told["offset"])
     scores = fitted.apply(kept.scores)
     classes = np.exp(scores - scores.max(1, keepdims=True))
     classes /= classes.sum(1, keepdims=True)

@@ -12,10 +12,10 @@ import bentoml
 import typer
 from rich.console import Console
 
-from cli.images.errors import ImageError
+from cli.images.image_error import ImageError
 from cli.processes import ROOT
-from models.classifier import artifact as classifier
-from models.vlm import artifact as vlm
+from models.classifier.serving import artifact as classifier
+from models.vlm.serving import artifact as vlm
 
 console = Console(highlight=False, soft_wrap=True)
 FILES = {

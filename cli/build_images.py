@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from cli import problems
-from cli.images import engine, progress, targets
+from cli import user_errors
+from cli.images import container_engine, progress, targets
 from cli.images.making import BASE, prepared
 
 console = Console(highlight=False, soft_wrap=True)
@@ -27,9 +27,9 @@ def command(
 
     Then `docker compose up`, or `melalog push`.
     """
-    with problems.told():
+    with user_errors.told():
         wanted = [targets.named(name) for name in names or targets.SERVICES]
-        found = engine.find()
+        found = container_engine.find()
         for target in wanted:
             start = time.monotonic()
             with progress.shown(console, f"building {target.image}:dev") as told, prepared(target, None, base) as made:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli import plans, problems
+from cli import plans, user_errors
 
 CANDIDATE = Path("runs") / "candidate"
 
@@ -28,9 +28,9 @@ def command(
     if ensemble is not None and ensemble > folds:
         raise typer.BadParameter(f"--ensemble {ensemble}: there are only {folds} folds")
     known = os.environ.get("MELALOG_DATA_DIR")
-    with problems.told():
-        from models.classifier import cross_validation
-        from models.classifier.reporting import folds as reporting
+    with user_errors.told():
+        from models.classifier.evaluation import cross_validation
+        from models.classifier.evaluation.reporting import cross_validation_page as reporting
 
         plan = _plan(config, change or [], table, data, folds)
         scores = cross_validation.run(plan, out, typer.echo)
@@ -51,9 +51,9 @@ def command(
 
 def _plan(config: str, changes: list[str], table: Path | None, data: Path | None, count: int) -> Any:
     """The rows that training would use, in folds."""
-    from models.classifier import cross_validation
-    from models.classifier.config import TrainConfig
-    from models.classifier.train import folds
+    from models.classifier.evaluation import cross_validation
+    from models.classifier.training import folds
+    from models.classifier.training.config import TrainConfig
 
     settings = TrainConfig.load(config, changes)
     if table is not None:

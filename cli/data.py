@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli import problems
+from cli import user_errors
 
 if TYPE_CHECKING:
-    from models.classifier.table import Row
+    from models.classifier.data.table import Row
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -30,8 +30,8 @@ Labels = Annotated[
 @app.command("list")
 def list_() -> None:
     """The data sets that can be read, their licences, and the layout each must have."""
-    with problems.told():
-        from models.classifier.datasets import DATASETS
+    with user_errors.told():
+        from models.classifier.data.datasets import DATASETS
     for name, dataset in DATASETS.items():
         typer.secho(name, bold=True)
         typer.echo(f"  {dataset.title}\n  licence: {dataset.licence}\n  expected: {dataset.layout}")
@@ -45,15 +45,15 @@ def fetch(
     out: Annotated[Path, typer.Option(help="Folder to make.")],
 ) -> None:
     """Download a data set by the Kaggle client, or say what to do by hand."""
-    with problems.told():
-        from models.classifier.datasets import DATASETS
-        from models.classifier.datasets.fetch import FetchError
-        from models.classifier.datasets.fetch import fetch as download
+    with user_errors.told():
+        from models.classifier.data.datasets import DATASETS
+        from models.classifier.data.datasets.fetch import FetchError
+        from models.classifier.data.datasets.fetch import fetch as download
     if name not in DATASETS:
         raise typer.BadParameter(f"no data set {name}; there are {', '.join(DATASETS)}")
     typer.echo(f"licence: {DATASETS[name].licence}")
     try:
-        with problems.told():
+        with user_errors.told():
             download(DATASETS[name], out)
     except FetchError as error:
         typer.secho(str(error), err=True, fg=typer.colors.RED)
@@ -72,9 +72,9 @@ def table(
     ] = False,
 ) -> None:
     """Write one table out of one or several data sets."""
-    with problems.told():
+    with user_errors.told():
         rows = _rows(sets, columns, labels)
-        from models.classifier.table import write_csv
+        from models.classifier.data.table import write_csv
 
         missing = [row for row in rows if not row.path.is_file()]
         if missing and not leave_out_missing:
@@ -95,10 +95,10 @@ def check(
     labels: Labels = None,
 ) -> None:
     """Look for leaks, unreadable files, duplicates and wrong labels. Exit status 1 for leaks and unreadable files."""
-    with problems.told():
-        from models.classifier.checks import KINDS
-        from models.classifier.checks import check as examine
-        from models.classifier.reporting import data as page
+    with user_errors.told():
+        from models.classifier.data.table_checks import KINDS
+        from models.classifier.data.table_checks import check as examine
+        from models.classifier.evaluation.reporting import table_page as page
 
         checked = examine(_rows(sets, columns, labels))
         page.write(checked, report, f"Data check: {', '.join(sets)}")
@@ -130,11 +130,11 @@ def split(
     """Split by group, the labels of each source spread evenly; write a table, class folders, or both."""
     if out is None and folders is None:
         raise typer.BadParameter("name what to write: --out TABLE.csv, --folders FOLDER, or both")
-    with problems.told():
-        from models.classifier import split as splitting
-        from models.classifier.checks import check as examine
-        from models.classifier.datasets.groups import joined
-        from models.classifier.table import write_csv
+    with user_errors.told():
+        from models.classifier.data import split as splitting
+        from models.classifier.data.datasets.groups import joined
+        from models.classifier.data.table import write_csv
+        from models.classifier.data.table_checks import check as examine
 
         wanted = splitting.parse(shares)
         rows = _rows(sets, columns, labels)
@@ -153,8 +153,8 @@ def split(
 
 def _rows(sets: Sequence[str], columns: Sequence[str] | None, labels: Sequence[str] | None) -> "list[Row]":
     """Rows of all tables and data sets. Raises ValueError or OSError."""
-    from models.classifier.datasets import DATASETS, any_csv
-    from models.classifier.table import read_csv
+    from models.classifier.data.datasets import DATASETS, any_csv
+    from models.classifier.data.table import read_csv
 
     ways = DATASETS | {"csv": any_csv.dataset(_pairs("--column", columns), _pairs("--label", labels))}
     rows: list[Row] = []

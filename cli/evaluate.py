@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli import problems
+from cli import user_errors
 
 
 class EndpointName(StrEnum):
@@ -29,11 +29,11 @@ def command(
     views: Annotated[bool, typer.Option(help="Also measure eight turns and mirrors; takes 8 times as long.")] = True,
 ) -> None:
     """Measure an artifact: figures with intervals, curves, thresholds, subgroups, worst errors."""
-    with problems.told():
-        from models.classifier import table as tables
-        from models.classifier.artifact import Artifact
-        from models.classifier.evaluate import released_rows
-        from models.classifier.reporting import evaluation
+    with user_errors.told():
+        from models.classifier.data import table as tables
+        from models.classifier.evaluation.measurement import released_rows
+        from models.classifier.evaluation.reporting import evaluation_page
+        from models.classifier.serving.artifact import Artifact
 
         if table is not None and source is None:
             rows = [row for row in tables.read_csv(table) if split in (None, row.split)]
@@ -42,10 +42,10 @@ def command(
             rows, name = released_rows(data, source, split), f"{source} {split}"
         else:
             raise typer.BadParameter("name the pictures: --table T.csv, or --source NAME --split NAME with --data")
-        order = evaluation.Order(
+        order = evaluation_page.Order(
             Artifact.load(artifact), rows, name, endpoint and endpoint.value, file, turn=views, run=run
         )
-        told = evaluation.write(order, out)
+        told = evaluation_page.write(order, out)
     for figure, measured in told["figures"].items():
         low, high = measured["interval"]
         typer.echo(f"  {figure:60} {measured['value']:.3f} ({low:.3f} to {high:.3f})  n = {measured['n']}")

@@ -10,15 +10,16 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
-from fusion import completion, prompt
+from fusion import prompt
 from fusion.briefing import Briefing
-from fusion.hosted import OpenAIExplainer
 from fusion.questionnaire import InvalidAnswers
-from services.common import fusing
 from services.common.deadline import Deadline
 from services.common.settings import Settings, load
 from services.contracts import FuseRequest
-from services.fusion.fuser import MARGIN_S, Fuser, brief
+from services.fusion.core import MARGIN_S, Fuser, brief
+from services.fusion.engine import completion
+from services.fusion.engine.hosted import OpenAIExplainer
+from services.risk import decide
 
 PATIENCE_S = 60.0
 """For a person at a terminal: a service has MELALOG_DEADLINE_S."""
@@ -57,7 +58,7 @@ def command(
     if not (key := settings.llm_key):
         _fail("No key is set: export NEBIUS_API_KEY or MELALOG_LLM_API_KEY, or see what would be sent with --dry-run.")
     explainer = OpenAIExplainer(settings.llm_base_url, key, settings.llm_model, settings.llm_response_format)
-    in_force = fusing.Rules.of(settings)
+    in_force = decide.Rules.of(settings)
     answered = asyncio.run(_ask(Fuser(in_force, explainer), request))
     print(answered.model_dump_json(indent=2, exclude={"questionnaire"}))
     if answered.llm_failed:
@@ -88,7 +89,7 @@ def _brief(given: dict[str, Any], settings: Settings) -> tuple[FuseRequest, Brie
         request = FuseRequest.model_validate(given)
         if request.language not in prompt.LANGUAGES:
             _not_a_case([("language", f"must be one of {', '.join(prompt.LANGUAGES)}")])
-        briefing = brief(request, fusing.decide(request, fusing.Rules.of(settings)))
+        briefing = brief(request, decide.decide(request, decide.Rules.of(settings)))
     except ValidationError as error:
         _not_a_case([(".".join(map(str, item["loc"])), item["msg"]) for item in error.errors()])
     except InvalidAnswers as error:

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from cli import problems
+from cli import user_errors
 
 ARTIFACT = Annotated[Path, typer.Argument(help="Folder of the artifact, as `melalog train classifier` writes it.")]
 DATA = Annotated[Path, typer.Option(envvar="MELALOG_DATA_DIR", help="The pictures it was trained on.", exists=True)]
@@ -43,15 +43,16 @@ def classifier(
     ] = False,
 ) -> None:
     """Calibrate, gate, export and measure finished runs as one artifact; `melalog release` then puts it in place."""
-    with problems.told():
+    with user_errors.told():
         from export import candidate, ensemble
-        from models.classifier import report, train
-        from models.classifier.config import TrainConfig
+        from models.classifier.release import release_figures
+        from models.classifier.training.config import TrainConfig
+        from models.classifier.training.folds import make_folds
 
         os.environ["MELALOG_DATA_DIR"] = str(data)  # plans may name files in it
         settings = TrainConfig.load(config)
-        report.check_data(settings, data)
-        folds = train.make_folds(settings, data)
+        release_figures.check_data(settings, data)
+        folds = make_folds(settings, data)
         loaded = ensemble.load(runs)
         ensemble.check(loaded, settings, [] if out_of_fold else folds.calibration, trust_plan=trust_plan)
         called = name or "+".join(loaded.backbones)
@@ -79,9 +80,9 @@ def int8(
     """Quantise for the CPU; kept only if it is faster than fp32 and loses at most 0.005 AUC on held-out pictures."""
     variants, loaded, folds = _loaded(artifact, data, config)
     from export import int8 as quantising
-    from models.classifier import evaluate
+    from models.classifier.evaluation import measurement
 
-    ranges = evaluate.prepared(loaded, folds.train[:: max(1, len(folds.train) // RANGES)])
+    ranges = measurement.prepared(loaded, folds.train[:: max(1, len(folds.train) // RANGES)])
     with TemporaryDirectory() as folder:
         tried = Path(folder) / quantising.FILE
         kept = quantising.write(artifact / "model.onnx", ranges, tried)
@@ -101,7 +102,7 @@ def bf16(artifact: ARTIFACT, data: DATA, config: PLAN = "") -> None:
     """
     variants, loaded, folds = _loaded(artifact, data, config)
     from export import bf16 as halving
-    from models.classifier import evaluate
+    from models.classifier.evaluation import measurement
     from services.classifier.engine import open_vino
     from services.common.cores import usable_cores
 
@@ -112,7 +113,7 @@ def bf16(artifact: ARTIFACT, data: DATA, config: PLAN = "") -> None:
         engine = open_vino.OpenVinoEngine(artifact / "model.onnx", usable_cores(), "bf16", before)
         return lambda cache: [one for start in range(0, len(cache), 8) for one in engine.run(cache[start : start + 8])]
 
-    shown = evaluate.prepared(loaded, folds.train[:: max(1, len(folds.train) // SHOWN)])
+    shown = measurement.prepared(loaded, folds.train[:: max(1, len(folds.train) // SHOWN)])
     try:
         before = halving.search(artifact / "model.onnx", shown, compiled)
     except ValueError as error:
@@ -154,10 +155,10 @@ def triton(
     device: Annotated[Literal["cpu", "gpu"], typer.Option(help="Where the server runs the model.")] = "cpu",
 ) -> None:
     """Write a Triton model repository that holds the same graph; MELALOG_CLASSIFIER_ENGINE=triton uses the server."""
-    from models.classifier.artifact import Artifact, ArtifactError
+    from models.classifier.serving.artifact import Artifact, ArtifactError
 
     try:
-        from export import triton as repository
+        from export import triton_repository as repository
     except ImportError as error:
         raise _missing(error) from None
     try:
@@ -172,7 +173,7 @@ def _loaded(artifact: Path, data: Path, config: str) -> tuple[Any, Any, Any]:
     """(export.variants, the artifact, its training and held-out rows)."""
     try:
         from export import variants
-        from models.classifier.artifact import Artifact, ArtifactError
+        from models.classifier.serving.artifact import Artifact, ArtifactError
     except ImportError as error:
         raise _missing(error) from None
     try:

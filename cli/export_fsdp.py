@@ -16,7 +16,7 @@ def fsdp(
     try:
         from export.fsdp import consolidate
         from export.vlm_layout import LayoutError
-        from models.vlm.errors import VlmError
+        from models.vlm.vlm_errors import VlmError
     except ImportError as error:
         raise typer.BadParameter(
             f"{error.name} is not installed here: run this from the environment `make .venv/installed` makes"

@@ -6,6 +6,7 @@ from cli import (
     assess,
     bentos,
     build_images,
+    check_known_answer,
     cross_validate,
     data,
     doctor,
@@ -16,7 +17,6 @@ from cli import (
     export_classifier,
     export_fsdp,
     keys,
-    known_answer,
     push,
     release,
     serve,
@@ -34,7 +34,7 @@ app = typer.Typer(
 )
 app.command(name="serve")(serve.command)
 app.command(name="assess")(assess.command)
-app.command(name="known-answer")(known_answer.command)
+app.command(name="known-answer")(check_known_answer.command)
 app.command(name="explain")(explain.command)
 app.command(name="doctor")(doctor.command)
 app.command(name="bentos")(bentos.command)

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from cli import problems
-from cli.images import engine, overlay, progress, sbom, signing, targets
-from cli.images.errors import ImageError
+from cli import user_errors
+from cli.images import container_engine, overlay, progress, sbom, signing, targets
+from cli.images.image_error import ImageError
 from cli.images.making import BASE, Prepared, prepared
 from cli.images.registry import Registry, checked
 from cli.processes import ROOT
@@ -42,7 +42,7 @@ def command(
 
     Prints the line that rolls it out and the one that rolls it back.
     """
-    with problems.told():
+    with user_errors.told():
         target = targets.named(service)
         at = Registry.parse(registry or load().registry)
         file = overlay.find(ROOT, into) if into else None
@@ -56,13 +56,13 @@ def command(
             pushed = checked(digest)
             _find(at, target.image, pushed)
         else:
-            found = None if dry_run else engine.find()
+            found = None if dry_run else container_engine.find()
             with prepared(target, model, base) as made:
                 pushed = _push(made, found, at, key) if found else _plan(made, at)
         _record(target, at, file, pushed, entry=entry, dry_run=dry_run)
 
 
-def _push(made: Prepared, found: engine.Engine, at: Registry, key: str) -> str:
+def _push(made: Prepared, found: container_engine.Engine, at: Registry, key: str) -> str:
     """Build, push, list, sign; the digest in the registry."""
     repository = at.repository(made.target.image)
     tagged = f"{repository}:{made.tag}"
@@ -93,10 +93,10 @@ def _plan(made: Prepared, at: Registry) -> str:
     """Print the commands a run without --dry-run would give; no digest is known before the push."""
     tagged = f"{at.repository(made.target.image)}:{made.tag}"
     try:
-        found = engine.find()
+        found = container_engine.find()
     except ImageError as error:
         console.print(str(error), markup=False)
-        found = engine.Engine("podman")
+        found = container_engine.Engine("podman")
     build = found.build_command(Path("CONTEXT"), [tagged, made.local], made.arguments)
     push = found.push_command(tagged, Path("DIGEST"), plain_http=at.plain_http)
     console.print(f"would run  {shlex.join(build)}\n           {shlex.join(push)}", markup=False)

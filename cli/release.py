@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli import problems
+from cli import user_errors
 
 RELEASED = Path(__file__).parents[1] / "models" / "released" / "classifier"
 
@@ -27,12 +27,12 @@ def command(
     only reported.
     """
     os.environ["MELALOG_DATA_DIR"] = str(data)  # plans may name files in it
-    with problems.told():
-        from export import release
-        from models.classifier.artifact import Artifact
+    with user_errors.told():
+        from export import release_gate
+        from models.classifier.serving.artifact import Artifact
 
         checks = []
-        for check in release.gate(Artifact.load(candidate), Artifact.load(released), data):
+        for check in release_gate.gate(Artifact.load(candidate), Artifact.load(released), data):
             checks.append(check)
             typer.echo(f"{check.verdict:7}  {check.name:32} {check.detail}")
     if not all(check.passed for check in checks):
@@ -41,6 +41,6 @@ def command(
     if dry_run:
         typer.echo("the gate is open; --dry-run: nothing was changed")
         return
-    with problems.told():
-        release.install(candidate, released)
+    with user_errors.told():
+        release_gate.install(candidate, released)
     typer.echo(f"released to {released}")

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli import plans, problems
+from cli import plans, user_errors
 from cli.export_classifier import tell
 
 
@@ -27,18 +27,19 @@ def classifier(
     version: Annotated[str, typer.Option(help="The artifact's version.")] = "0.1.0",
 ) -> None:
     """Train, calibrate, export and measure a lesion classifier: on one device, or on many under `torchrun`."""
-    with problems.told():
+    with user_errors.told():
         from export import candidate, ensemble
-        from models.classifier import report, train
-        from models.classifier.config import TrainConfig
-        from models.classifier.train import devices, folds, start
+        from models.classifier.release import release_figures
+        from models.classifier.training import devices, folds, start
+        from models.classifier.training.config import TrainConfig
+        from models.classifier.training.folds import make_folds
 
         os.environ["MELALOG_DATA_DIR"] = str(data)  # plans may name files in it
         try:
             settings = TrainConfig.load(config, change or ())
             if not only_train:
-                report.check_data(settings, data)
-            parts = train.make_folds(settings, data)
+                release_figures.check_data(settings, data)
+            parts = make_folds(settings, data)
             trainer = start.trainer(settings, parts, out, find_batch_size=find_batch_size)
             if trainer.place.main:
                 _say_what_is_learned(trainer.config, parts, folds.absent(parts.train))
@@ -79,7 +80,9 @@ def vlm_base(
     data: Annotated[
         Path, typer.Option(envvar="MELALOG_DATA_DIR", help="Folder with ham10000/ and isic2017/.", exists=True)
     ],
-    config: Annotated[Path, typer.Option(help="YAML of models.vlm.pretrain.steps.BaseConfig.", exists=True)] = SMALL,
+    config: Annotated[
+        Path, typer.Option(help="YAML of models.vlm.training.pretrain.small_base.BaseConfig.", exists=True)
+    ] = SMALL,
     teacher: Annotated[Path | None, typer.Option(help="A released classifier; default: the shipped one.")] = None,
 ) -> None:
     """Make the base of the small vision-language model, from random weights: OUT/base.
@@ -88,20 +91,20 @@ def vlm_base(
     """
     try:
         from export.vlm_layout import write_layout
-        from models.classifier.artifact import RELEASED
-        from models.vlm.finetune.config import FinetuneConfig
-        from models.vlm.finetune.data import make_folds
-        from models.vlm.pretrain import steps
+        from models.classifier.serving.artifact import RELEASED
+        from models.vlm.data.answers import make_folds
+        from models.vlm.training.finetune.finetune_config import FinetuneConfig
+        from models.vlm.training.pretrain import small_base
     except ImportError as error:
         raise typer.BadParameter(
             f"{error.name} is not installed here: run this from the environment `make .venv/installed` makes"
         ) from None
     try:
-        settings = steps.BaseConfig.load(config)
+        settings = small_base.BaseConfig.load(config)
         rows = make_folds(FinetuneConfig(), data).train
     except (FileNotFoundError, ValueError) as error:
         raise typer.BadParameter(str(error)) from None
     typer.echo(f"{len(rows)} pictures to learn from")
-    model, processor = steps.train(settings, rows, teacher or RELEASED, out)
+    model, processor = small_base.train(settings, rows, teacher or RELEASED, out)
     write_layout(model, processor, out / "base", "float16")
     typer.echo(f"base written to {out / 'base'}")

@@ -20,17 +20,17 @@ def stack(
 ) -> None:
     """Fit the stack of a classifier and a vlm, measure it by nested folds and on the test pictures, write its card."""
     try:
-        from models.classifier.artifact import Artifact as Classifier
-        from models.classifier.artifact import ArtifactError
-        from models.fusion import release
-        from models.vlm.artifact import Artifact as Vlm
+        from models.classifier.serving.artifact import Artifact as Classifier
+        from models.classifier.serving.artifact import ArtifactError
+        from models.stack import stack_release
+        from models.vlm.serving.artifact import Artifact as Vlm
     except ImportError as error:
         raise typer.BadParameter(
             f"{error.name} is not installed here: run this from the environment `make .venv/installed` makes"
         ) from None
     try:
-        pair = release.Pair(Classifier.load(classifier), Vlm.load(vlm))
-        manifest = release.write(pair, data, out, typer.echo, draws)
+        pair = stack_release.Pair(Classifier.load(classifier), Vlm.load(vlm))
+        manifest = stack_release.write(pair, data, out, typer.echo, draws)
     except (ArtifactError, OSError, ValueError) as error:
         raise typer.BadParameter(str(error)) from None
     for name, figure in manifest["metrics"].items():

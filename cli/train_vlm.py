@@ -15,16 +15,16 @@ def vlm(
         Path, typer.Option(envvar="MELALOG_DATA_DIR", help="Folder with ham10000/ and isic2017/.", exists=True)
     ],
     config: Annotated[
-        Path, typer.Option(help="YAML of models.vlm.finetune.config.FinetuneConfig.", exists=True)
+        Path, typer.Option(help="YAML of models.vlm.training.finetune.finetune_config.FinetuneConfig.", exists=True)
     ] = CONFIG,
     base: Annotated[str | None, typer.Option(help="Base instead of the plan's: a folder or a hub name.")] = None,
 ) -> None:
     """Fine-tune Llama 3.2 Vision to answer Yes or No: on one device, or on many under `accelerate launch`."""
     try:
-        from models.vlm.errors import VlmError
-        from models.vlm.finetune import data as tables
-        from models.vlm.finetune.config import FinetuneConfig
-        from models.vlm.finetune.trainer import Trainer
+        from models.vlm.data import answers as tables
+        from models.vlm.training.finetune.finetune_config import FinetuneConfig
+        from models.vlm.training.finetune.trainer import Trainer
+        from models.vlm.vlm_errors import VlmError
     except ImportError as error:
         raise typer.BadParameter(
             f"{error.name} is not installed here: run this from the environment `make .venv/installed` makes"

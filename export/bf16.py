@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from export.variants import MAX_AUC_LOSS
-from models.classifier import evaluate, metrics, table
-from models.classifier.artifact import MODEL_FILE, Artifact
+from models.classifier.data import table
+from models.classifier.evaluation import measurement, statistics
+from models.classifier.serving.artifact import MODEL_FILE, Artifact
 
 MAX_SHIFT = 0.06
 """Of the melanoma logit, in all but one of twenty pictures; an average hides the pictures that are ruined."""
@@ -50,7 +51,7 @@ def search(model: Path, cache: NDArray[np.uint8], compiled: Compile) -> tuple[st
 
     Raises ValueError when no depth that is tried is enough.
     """
-    wanted = evaluate.run(model, cache)["logit"]
+    wanted = measurement.run(model, cache)["logit"]
 
     def shift(before: Sequence[str]) -> float:
         found = np.array([one.logit for one in compiled(before)(cache)])
@@ -87,9 +88,9 @@ class Judged:
 
 def judge(artifact: Artifact, run: Run, rows: Sequence[table.Row]) -> Judged:
     """Measure a compiled graph against the fp32 file on rows that it has not learned from."""
-    cache = evaluate.prepared(artifact, rows)
-    old = evaluate.decide(evaluate.run(artifact.folder / MODEL_FILE, cache), rows, evaluate.MELANOMA_ENDPOINT)
+    cache = measurement.prepared(artifact, rows)
+    old = measurement.decide(measurement.run(artifact.folder / MODEL_FILE, cache), rows, measurement.MELANOMA_ENDPOINT)
     told = {"melanoma": np.array([one.melanoma for one in run(cache)])}
-    new = evaluate.decide(told, rows, evaluate.MELANOMA_ENDPOINT)
-    change, interval = metrics.paired(metrics.METRICS["auc"], new.truth, new.p, old.p, new.groups)
+    new = measurement.decide(told, rows, measurement.MELANOMA_ENDPOINT)
+    change, interval = statistics.paired(statistics.METRICS["auc"], new.truth, new.p, old.p, new.groups)
     return Judged(change, interval, float(np.abs(new.p - old.p).max()), len(rows))

@@ -9,13 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from export import classifier as exporting
-from export import gate, held_out
+from export import classifier_folder as exporting
+from export import fit_ood, held_out
 from export.ensemble import Loaded
-from models.classifier import card, out_of_fold, pictures, report, table, train
-from models.classifier.artifact import sha256
-from models.classifier.config import TrainConfig
-from models.classifier.train import folds as rows_of
+from models.classifier.calibration import out_of_fold
+from models.classifier.data import image_pool, table
+from models.classifier.release import classifier_card, release_figures
+from models.classifier.serving.artifact import sha256
+from models.classifier.training import folds as rows_of
+from models.classifier.training.config import TrainConfig
+from models.classifier.training.folds import Folds
 
 ROOT = Path(__file__).parents[1]
 
@@ -29,7 +32,7 @@ class Plan:
 
     loaded: Loaded
     config: TrainConfig
-    folds: train.Folds
+    folds: Folds
     version: str
     name: str
     note: str = ""
@@ -45,11 +48,11 @@ def write(plan: Plan, folder: Path, data: Path, command: str) -> dict[str, dict[
     def finish(unfinished: Path) -> None:
         _describe(plan, unfinished, _keep_held_out(plan, unfinished))
         _update(unfinished, {"training_data_sha256": learned})
-        measured = report.measure_release(unfinished, data)
+        measured = release_figures.measure_release(unfinished, data)
         figures.update(measured.figures)
         exporting.add_metrics(unfinished, figures)
         _update(unfinished, {"subgroups": measured.subgroups, "not_measured": measured.skipped})
-        card.write(unfinished)
+        classifier_card.write(unfinished)
 
     exporting.write(
         folder,
@@ -59,7 +62,7 @@ def write(plan: Plan, folder: Path, data: Path, command: str) -> dict[str, dict[
         plan.version,
         finish,
         views=plan.views,
-        gate_rows=gate.rows(plan.folds, data),
+        gate_rows=fit_ood.rows(plan.folds, data),
         provenance={
             "config": plan.config.model_dump(mode="json"),
             "command": command,
@@ -135,7 +138,7 @@ def _keep_held_out(plan: Plan, folder: Path) -> dict[str, str]:
 
 def _score(plan: Plan, rows: list[table.Row], path: Path) -> None:
     config = plan.config
-    cache = pictures.load(rows, config.input_size, config.geometry, config.resample)
+    cache = image_pool.load(rows, config.input_size, config.geometry, config.resample)
     scores = exporting.scores(plan.loaded.network, cache, plan.views)
     out_of_fold.write(path, rows, np.zeros(len(rows), np.int64), scores)
 

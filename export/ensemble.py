@@ -8,13 +8,12 @@ from typing import cast
 
 from torch import nn
 
-from models.classifier import network as networks
-from models.classifier import weights
-from models.classifier.artifact import sha256
-from models.classifier.config import TrainConfig
-from models.classifier.table import Row
-from models.classifier.train import learned
-from models.classifier.train.learned import Learned
+from models.classifier.data.table import Row
+from models.classifier.network import initial_weights, networks
+from models.classifier.serving.artifact import sha256
+from models.classifier.training import learned
+from models.classifier.training.config import TrainConfig
+from models.classifier.training.learned import Learned
 
 WEIGHTS = "network.safetensors"
 
@@ -41,7 +40,7 @@ def load(runs: Sequence[Path]) -> Loaded:
         path = run / WEIGHTS
         if not path.is_file():
             raise ValueError(f"{run} is no finished run: there is no {path}")
-        state, about = weights.read(path)
+        state, about = initial_weights.read(path)
         if "backbone" not in about:
             raise ValueError(f"{path} does not say of which network it is: train with `melalog train classifier`")
         made = networks.build(
@@ -49,7 +48,7 @@ def load(runs: Sequence[Path]) -> Loaded:
             pad_type=about["pad_type"],
             normalisation=cast("networks.Normalisation", about["normalisation"]),
         )
-        weights.fill(made, state, str(path), about["backbone"])
+        initial_weights.fill(made, state, str(path), about["backbone"])
         members.append(made.eval())
         abouts.append(about)
     digest = hashlib.sha256("".join(sha256(run / WEIGHTS) for run in runs).encode()).hexdigest()

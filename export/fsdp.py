@@ -12,9 +12,9 @@ from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 from transformers import GenerationConfig, MllamaForConditionalGeneration
 
 from export.vlm_layout import write_layout
-from models.vlm.errors import CheckpointError
-from models.vlm.finetune import base as bases
-from models.vlm.finetune.checkpoint import quiet
+from models.vlm.training.finetune import base as bases
+from models.vlm.training.finetune.adapter_checkpoint import quiet
+from models.vlm.vlm_errors import CheckpointError
 
 WRAPPERS = ("_fsdp_wrapped_module.", "_checkpoint_wrapped_module.", "_orig_mod.", "module.")
 RENAMED = (

@@ -12,9 +12,9 @@ from pytorch_grad_cam import GradCAM
 from pytorch_grad_cam.utils.image import scale_cam_image
 from torch import Tensor, nn
 
-from models.classifier import evaluate
-from models.classifier.labels import MELANOMA
-from models.classifier.network import Ensemble, Perception, Served, normalisation_of, normalise
+from models.classifier.data.labels import MELANOMA
+from models.classifier.evaluation import measurement
+from models.classifier.network.networks import Ensemble, Perception, Served, normalisation_of, normalise
 
 OPSET = 20
 PARITY, HEATMAP_PARITY = 1e-4, 1e-3
@@ -57,7 +57,7 @@ def write(served: Served, size: int, path: Path, pictures: NDArray[np.uint8] | N
 def _check(served: Served, path: Path, pictures: NDArray[np.uint8]) -> None:
     with torch.inference_mode():
         expected = served(torch.from_numpy(pictures))
-    found = evaluate.run(path, pictures)
+    found = measurement.run(path, pictures)
     for name, tensor in zip(served.outputs, expected, strict=True):
         difference = float(np.abs(found[name] - tensor.numpy()).max() / max(1.0, float(tensor.abs().max())))
         if not difference <= PARITY:

@@ -8,14 +8,16 @@ import numpy as np
 from scipy.special import softmax
 
 from export import variants
-from export.check import Check
-from models.classifier import evaluate, metrics, out_of_fold, table
-from models.classifier.artifact import MODEL_FILE, Artifact, ArtifactError, Provenance, sha256
-from models.classifier.calibration import Array, Calibration
-from models.classifier.config import TrainConfig
-from models.classifier.labels import MELANOMA
-from models.classifier.out_of_fold import OutOfFold
-from models.classifier.train import folds
+from export.gate_check import Check
+from models.classifier.calibration import out_of_fold
+from models.classifier.calibration.class_scores import Array, Calibration
+from models.classifier.calibration.out_of_fold import OutOfFold
+from models.classifier.data import table
+from models.classifier.data.labels import MELANOMA
+from models.classifier.evaluation import measurement, statistics
+from models.classifier.serving.artifact import MODEL_FILE, Artifact, ArtifactError, Provenance, sha256
+from models.classifier.training import folds
+from models.classifier.training.config import TrainConfig
 
 MAX_ECE = 0.05
 MOST = 1500
@@ -90,7 +92,7 @@ def _again(artifact: Artifact, data: Path, name: str) -> Check:
     if not some:
         return Check("scores computed again", passed=False, detail=f"no picture of {name} is among the plan's data")
     expected = softmax(stated(artifact).apply(kept.scores[list(some)]), axis=1)
-    found = evaluate.outputs(artifact, list(some.values()))["classes"]
+    found = measurement.outputs(artifact, list(some.values()))["classes"]
     difference = float(np.abs(found - expected).max())
     detail = (
         f"{MODEL_FILE} and {name} with the manifest's calibration differ by {difference:.4f} at most, "
@@ -110,9 +112,9 @@ def calibrated(artifact: Artifact, data: Path) -> Iterator[Check]:
     rows = [row for row in variants.folds(artifact, data).calibration if row.melanoma is not None]
     rows = [rows[i] for i in _thin(len(rows), MOST)]
     truth = np.array([row.melanoma for row in rows], np.float64)
-    cache = evaluate.prepared(artifact, rows)
+    cache = measurement.prepared(artifact, rows)
     for name in dict.fromkeys((MODEL_FILE, artifact.manifest.default)):
-        p = evaluate.run(artifact.folder / name, cache)["melanoma"].astype(np.float64)
+        p = measurement.run(artifact.folder / name, cache)["melanoma"].astype(np.float64)
         yield _ece(truth, p, f"{name} itself on {len(rows)} pictures of the fold it was calibrated on")
 
 
@@ -128,7 +130,7 @@ def _of_predictions(artifact: Artifact) -> Check:
 
 
 def _ece(truth: Array, p: Array, where: str) -> Check:
-    ece = metrics.expected_calibration_error(truth, p)
+    ece = statistics.expected_calibration_error(truth, p)
     return Check("calibration", bool(ece <= MAX_ECE), f"ECE {ece:.3f} of {where}; allowed is {MAX_ECE}")
 
 

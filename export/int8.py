@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from models.classifier import evaluate
+from models.classifier.evaluation import measurement
 
 FILE = "model.int8.onnx"
 QUANTISED = ("Conv",)
@@ -73,11 +73,11 @@ def _costly(prepared: Path, cache: NDArray[np.uint8], tried: Path) -> list[str]:
     small = [node.name for node in model.graph.node if node.op_type == "Conv" and ".se." in node.input[1]]
     rest = [name for name in names if name not in small]
     parts = [part.tolist() for part in np.array_split(np.array(rest), min(PARTS, len(rest)))]
-    wanted = evaluate.run(prepared, cache)["logit"]
+    wanted = measurement.run(prepared, cache)["logit"]
 
     def shift(kept: list[str]) -> float:
         _quantise(prepared, cache, tried, kept)
-        return float(np.quantile(np.abs(evaluate.run(tried, cache)["logit"] - wanted), 0.95))
+        return float(np.quantile(np.abs(measurement.run(tried, cache)["logit"] - wanted), 0.95))
 
     kept = list(small)
     if shift(kept) <= MAX_SHIFT:

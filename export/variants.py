@@ -12,9 +12,11 @@ import onnxruntime
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from models.classifier import evaluate, metrics, table, train
-from models.classifier.artifact import MODEL_FILE, Artifact, sha256
-from models.classifier.config import TrainConfig
+from models.classifier.data import table
+from models.classifier.evaluation import measurement, statistics
+from models.classifier.serving.artifact import MODEL_FILE, Artifact, sha256
+from models.classifier.training.config import TrainConfig
+from models.classifier.training.folds import Folds, make_folds
 
 MAX_AUC_LOSS = 0.005
 """Melanoma AUC that a file may lose against fp32."""
@@ -70,10 +72,10 @@ def _replace(folder: Path, manifest: dict[str, Any]) -> None:
         unfinished.unlink(missing_ok=True)
 
 
-def measured(decided: evaluate.Decided, data: str) -> dict[str, Any]:
+def measured(decided: measurement.Decided, data: str) -> dict[str, Any]:
     """Thresholds and figures of a file on held-out rows, as the manifest keeps them."""
     p, truth = decided.p, decided.truth
-    cut = metrics.threshold_at_sensitivity(truth, p)
+    cut = statistics.threshold_at_sensitivity(truth, p)
     return {
         "thresholds": {
             "sensitivity_95": {
@@ -82,7 +84,7 @@ def measured(decided: evaluate.Decided, data: str) -> dict[str, Any]:
                 "specificity": float((p[truth == 0] < cut).mean()),
             }
         },
-        "metrics": evaluate.figures({"auc": metrics.METRICS["auc"]}, decided, data, "held_out_melanoma_"),
+        "metrics": measurement.figures({"auc": statistics.METRICS["auc"]}, decided, data, "held_out_melanoma_"),
     }
 
 
@@ -98,7 +100,7 @@ class Judged:
     speed: float
     speed_interval: tuple[float, float]
     difference: float
-    decided: evaluate.Decided
+    decided: measurement.Decided
 
     @property
     def accurate(self) -> bool:
@@ -124,10 +126,10 @@ class Judged:
 
 def judge(artifact: Artifact, model: Path, rows: Sequence[table.Row]) -> Judged:
     """Measure a file against the artifact's fp32 graph on held-out rows, in the same run."""
-    cache = evaluate.prepared(artifact, rows)
+    cache = measurement.prepared(artifact, rows)
     files = (model, artifact.folder / MODEL_FILE)
-    new, old = (evaluate.decide(evaluate.run(file, cache), rows, evaluate.MELANOMA_ENDPOINT) for file in files)
-    change, interval = metrics.paired(metrics.METRICS["auc"], new.truth, new.p, old.p, new.groups)
+    new, old = (measurement.decide(measurement.run(file, cache), rows, measurement.MELANOMA_ENDPOINT) for file in files)
+    change, interval = statistics.paired(statistics.METRICS["auc"], new.truth, new.p, old.p, new.groups)
     new_s, old_s = _times(files, cache[:BATCH])
     return Judged(change, interval, *ratio(old_s, new_s), float(np.abs(new.p - old.p).max()), new)
 
@@ -149,10 +151,10 @@ def ratio(old: Sequence[float], new: Sequence[float]) -> tuple[float, tuple[floa
     """(median of old / new over paired rounds, 95 % bootstrap interval of that median)."""
     ratios = np.asarray(old) / np.asarray(new)
     drawn = np.random.default_rng(0).choice(ratios, (REPEATS, len(ratios)))
-    return float(np.median(ratios)), metrics.interval(np.median(drawn, axis=1))
+    return float(np.median(ratios)), statistics.interval(np.median(drawn, axis=1))
 
 
-def folds(artifact: Artifact, data: Path, config: str = "") -> train.Folds:
+def folds(artifact: Artifact, data: Path, config: str = "") -> Folds:
     """The rows an artifact learned from, and those held out, by the manifest's plan or by `config`.
 
     Raises ValueError when the plan cannot be read or gives other rows than those the artifact learned from.
@@ -167,7 +169,7 @@ def folds(artifact: Artifact, data: Path, config: str = "") -> train.Folds:
             f"the plan in {artifact.folder / 'manifest.json'} is missing or of another version of Melalog: name the "
             "plan that the model was trained by with --config (a file, or a name in models/classifier/configs)"
         ) from error
-    made = train.make_folds(plan, data)
+    made = make_folds(plan, data)
     if table.digest(made.train) != artifact.manifest.training_data_sha256:
         raise ValueError(
             f"the training rows of this plan in {data} are not those that {artifact.folder} learned from: held-out "

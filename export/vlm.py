@@ -14,14 +14,15 @@ from transformers import AutoProcessor
 
 from export import vlm_card, vlm_graph, vlm_release
 from export.vlm_layout import check_layout, write_layout
-from models.vlm import conversation, pretrained
-from models.vlm.adapter import check_adapter
-from models.vlm.artifact import MODEL_FILE, Artifact
-from models.vlm.finetune.config import QUESTION, FinetuneConfig
-from models.vlm.finetune.data import make_folds
-from models.vlm.finetune.lora import attach
-from models.vlm.predict import answer_logprobs, log_odds
-from models.vlm.preprocess import LLAMA, View, null_picture, prepare
+from models.vlm.data import conversation
+from models.vlm.data.answers import make_folds
+from models.vlm.evaluation.predict import answer_logprobs, log_odds
+from models.vlm.network import pretrained
+from models.vlm.network.adapter import check_adapter
+from models.vlm.serving.artifact import MODEL_FILE, Artifact
+from models.vlm.serving.preprocess import LLAMA, View, null_picture, prepare
+from models.vlm.training.finetune.finetune_config import QUESTION, FinetuneConfig
+from models.vlm.training.finetune.lora import attach
 
 PARITY = 0.02
 """Largest change of P(yes) that merging and the checkpoint's number format may cause."""

@@ -3,7 +3,7 @@
 import textwrap
 from pathlib import Path
 
-from models.vlm.artifact import MODEL_FILE, Artifact
+from models.vlm.serving.artifact import MODEL_FILE, Artifact
 
 CARD = """\
 # {name} {version}: vision-language model

@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from models.classifier import metrics, table
-from models.classifier.artifact import sha256
-from models.classifier.labels import MALIGNANT, MELANOMA
-from models.vlm import calibration
-from models.vlm.artifact import MANIFEST, Artifact
-from models.vlm.preprocess import View, null_picture, prepare
-from models.vlm.scoring import Calibration, score
+from models.classifier.data import table
+from models.classifier.data.labels import MALIGNANT, MELANOMA
+from models.classifier.evaluation import statistics
+from models.classifier.serving.artifact import sha256
+from models.vlm.calibration import platt as calibration
+from models.vlm.serving.artifact import MANIFEST, Artifact
+from models.vlm.serving.preprocess import View, null_picture, prepare
+from models.vlm.serving.scoring import Calibration, score
 
 Ask = Callable[[Sequence[Image.Image]], list[list[tuple[str, float]]]]
 """Prepared pictures to (token, raw logprob) lists: an engine, a graph or transformers."""
@@ -62,7 +63,7 @@ def fit(ask: Ask, rows: Sequence[table.Row], view: View, data: str) -> Fitted:
     raw = logits(ask, pictures)
     fitted = calibration.fit(raw, truth, null)
     p = np.array([fitted.melanoma(value) for value in raw])
-    cut = metrics.threshold_at_sensitivity(truth, p)
+    cut = statistics.threshold_at_sensitivity(truth, p)
     turned = [raw]
     for picture_set in (pictures, [ImageOps.mirror(picture) for picture in pictures]):
         for turns in range(TURNS):
@@ -91,8 +92,8 @@ def measure(ask: Ask, fitted: Calibration, view: View, data_dir: Path) -> dict[s
         p = np.array([fitted.melanoma(value) for value in logits(ask, read(rows, view))])
         truth = np.array([row.label in positives for row in rows], dtype=np.float64)
         endpoint = "melanoma" if positives == (MELANOMA,) else "malignant"
-        for name, metric in metrics.METRICS.items():
-            value, interval = metrics.bootstrap(metric, truth, p, [row.group for row in rows])
+        for name, metric in statistics.METRICS.items():
+            value, interval = statistics.bootstrap(metric, truth, p, [row.group for row in rows])
             figures[f"{source}_{split}_{endpoint}_{name}"] = {
                 "value": value,
                 "interval": interval,

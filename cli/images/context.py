@@ -9,7 +9,7 @@ from pathlib import Path
 
 import bentoml
 
-from cli.images.errors import ImageError
+from cli.images.image_error import ImageError
 from cli.images.targets import Target
 
 DOCKERFILE = Path(__file__).with_name("Dockerfile")

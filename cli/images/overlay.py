@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from cli.images.errors import ImageError
+from cli.images.image_error import ImageError
 
 OVERLAYS = Path("k8s") / "overlays"
 

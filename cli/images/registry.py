@@ -6,7 +6,7 @@ from typing import Self
 
 import httpx2
 
-from cli.images.errors import ImageError
+from cli.images.image_error import ImageError
 
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 # Docker's grammar of a repository's name: a host that has a dot, a port or is localhost, and a lower-case path.

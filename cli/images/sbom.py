@@ -10,7 +10,7 @@ from pathlib import Path
 from packaging.markers import default_environment
 from packaging.requirements import Requirement
 
-from cli.images.engine import run
+from cli.images.container_engine import run
 from cli.images.registry import Registry
 from cli.images.targets import Target
 

@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from cli.images.engine import run
+from cli.images.container_engine import run
 from cli.images.registry import Registry
 
 

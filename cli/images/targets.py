@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from cli.images.errors import ImageError
+from cli.images.image_error import ImageError
 from cli.processes import ROOT
 
 

@@ -4,13 +4,13 @@ import bentoml
 import structlog
 from starlette.requests import Request
 
-from models.classifier.artifact import RELEASED, STORE_NAME, Artifact, ArtifactError
+from models.classifier.serving.artifact import RELEASED, STORE_NAME, Artifact, ArtifactError
 from services.classifier import metrics
-from services.classifier.classifier import Classifier
-from services.classifier.engine import choice
+from services.classifier.core import Classifier
+from services.classifier.engine import factory
 from services.classifier.engine.port import ProviderError
-from services.common import app as common
 from services.common import body, problems, serving, telemetry
+from services.common import edge as common
 from services.common import metrics as common_metrics
 from services.common.cores import usable_cores
 from services.common.deadline import Deadline
@@ -24,7 +24,7 @@ try:
     # At import, so that the process ends with these words: a worker that fails later is started again for ever.
     artifact = Artifact.load(artifact_folder(settings.classifier_artifact, RELEASED, STORE_NAME))
     threads = settings.threads or usable_cores()
-    engine = choice.make(settings, artifact, threads)
+    engine = factory.make(settings, artifact, threads)
 except (ArtifactError, ProviderError) as error:
     raise SystemExit(f"the classifier cannot start: {error}") from None
 app = common.create("Melalog classifier", "Calibrated findings on one picture of a skin lesion.")
@@ -54,7 +54,7 @@ class ClassifierService:
     def __init__(self) -> None:
         serving.begin("classifier", settings)
         self.core = app.state.classifier = Classifier(
-            artifact, engine, decoders=threads, file=choice.file(settings, artifact)
+            artifact, engine, decoders=threads, file=factory.file(settings, artifact)
         )
         self.core.warm_up()
         info = self.core.model

@@ -4,10 +4,10 @@ from typing import get_args
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from fusion.hosted import REASONS
 from services.common.metrics import SECONDS
 from services.common.settings import Settings
 from services.contracts import Level
+from services.fusion.engine.hosted import REASONS
 
 MILLION = 1_000_000
 
@@ -52,7 +52,7 @@ def took(seconds: float) -> None:
 
 
 class PrometheusMeter:
-    """fusion.hosted.Meter on Prometheus counters, all at 0 from the start: an alarm sees the first as an increase."""
+    """The engine's Meter on Prometheus counters, all at 0 from the start: an alarm sees the first as an increase."""
 
     def __init__(self, settings: Settings | None = None) -> None:
         """`settings` have the prices; without them the cost stays 0."""

@@ -5,18 +5,19 @@ import structlog
 from starlette.requests import Request
 
 from fusion import prompt
-from fusion.hosted import OpenAIExplainer
 from fusion.questionnaire import InvalidAnswers
-from services.common import app as common
-from services.common import fusing, problems, serving, telemetry, tracing
+from services.common import edge as common
+from services.common import problems, serving, telemetry, tracing
 from services.common.deadline import Deadline
 from services.common.errors import FieldError, InvalidInput
 from services.common.settings import load
 from services.contracts import FuseRequest, FuseResponse
-from services.fusion.fuser import Fuser
+from services.fusion.core import Fuser
+from services.fusion.engine.hosted import OpenAIExplainer
 from services.fusion.key import Key
 from services.fusion.metrics import PrometheusMeter
 from services.fusion.spending import Capped, Spending
+from services.risk import decide
 
 telemetry.configure("fusion")
 settings = load()
@@ -60,7 +61,7 @@ class FusionService:
         spending = Spending(PrometheusMeter(settings), settings.llm_tokens_per_day)
         key = Key(settings)
         explainer = Capped(OpenAIExplainer(host, key, model, form, spending, handed), spending)
-        rules = fusing.Rules.of(settings)
+        rules = decide.Rules.of(settings)
         rules.note()
         self.core = app.state.fuser = Fuser(rules, explainer, key)
         structlog.get_logger().info("rules loaded", engine="llm" if self.core.asked else "rules")

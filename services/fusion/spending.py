@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 
 from fusion.bounds import HostedAnswer
 from fusion.briefing import Briefing
-from fusion.hosted import Explainer, HostedFailure, Meter
+from services.fusion.engine.hosted import Explainer, HostedFailure, Meter
 
 
 def _today() -> date:

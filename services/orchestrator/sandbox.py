@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from fusion import wording
-from services.common import fusing
 from services.common.client import DependencyFailure
 from services.common.deadline import Deadline
 from services.common.errors import (
@@ -26,8 +25,9 @@ from services.common.errors import (
     UnreadablePicture,
 )
 from services.contracts import ClassifyResponse, FuseRequest, FuseResponse, FusionInfo, VerdictResponse
-from services.orchestrator.pipeline import Assessor
+from services.orchestrator.core import Assessor
 from services.orchestrator.submission import Submission
+from services.risk import decide
 
 HEADER = "X-Melalog-Sandbox"
 DISCLAIMER = f"SANDBOX: this answer is canned, nobody has looked at the picture. {wording.DISCLAIMER}"
@@ -89,7 +89,7 @@ def situation(header: str | None, picture_name: str) -> Situation:
 class Sandbox:
     """Stands where the assessor stands."""
 
-    def __init__(self, rules: fusing.Rules, deadline_s: float) -> None:
+    def __init__(self, rules: decide.Rules, deadline_s: float) -> None:
         self._rules, self._deadline_s = rules, deadline_s
 
     def assessor(self, header: str | None, sent: Submission) -> Assessor:
@@ -101,7 +101,7 @@ class Sandbox:
 class CannedNodes:
     """The three services, in one situation."""
 
-    def __init__(self, chosen: Situation, rules: fusing.Rules) -> None:
+    def __init__(self, chosen: Situation, rules: decide.Rules) -> None:
         self._chosen, self._rules = chosen, rules
 
     async def classify(self, *_: Any, heatmap: bool) -> ClassifyResponse:
@@ -132,7 +132,7 @@ class CannedNodes:
     async def fuse(self, request: FuseRequest, _: Deadline) -> FuseResponse:
         """The real rules."""
         await asyncio.sleep(self._chosen.pause_s)
-        return fusing.respond(fusing.decide(request, self._rules), None, FusionInfo(engine="rules"))
+        return decide.respond(decide.decide(request, self._rules), None, FusionInfo(engine="rules"))
 
     def _unless_missing(self, name: str) -> None:
         if name in self._chosen.missing:

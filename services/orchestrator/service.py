@@ -16,18 +16,19 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from fusion import questionnaire, wording
-from services.common import app as common
-from services.common import fusing, problems, serving, telemetry
+from services.common import edge as common
+from services.common import problems, serving, telemetry
 from services.common.errors import Overloaded
 from services.common.settings import load
 from services.contracts import Assessment
 from services.orchestrator import deployment, fhir, metrics, sandbox, stream, submission
+from services.orchestrator.api_schema import ASSESSMENT_BODY, REPRESENTATIONS
 from services.orchestrator.auth import Gate, SignIn, refuse_open
+from services.orchestrator.core import Assessor
 from services.orchestrator.nodes import HttpNodes
-from services.orchestrator.openapi import ASSESSMENT_BODY, REPRESENTATIONS
-from services.orchestrator.pipeline import Assessor
 from services.orchestrator.sandbox import Sandbox
 from services.orchestrator.webapp import WebApp
+from services.risk import decide
 
 PAGE = Path(__file__).parent / "page"
 PAGE_POLICY = {
@@ -50,7 +51,7 @@ if settings.cors_origins:
     )  # fmt: skip
 UPLOADS_PER_SLOT = 2
 gate = Gate(settings)
-canned = Sandbox(fusing.Rules.of(settings), settings.deadline_s) if settings.sandbox else None
+canned = Sandbox(decide.Rules.of(settings), settings.deadline_s) if settings.sandbox else None
 slots = asyncio.Semaphore(settings.max_in_flight)
 uploads = asyncio.Semaphore(UPLOADS_PER_SLOT * settings.max_in_flight)
 
@@ -140,7 +141,7 @@ class OrchestratorService:
     def __init__(self) -> None:
         serving.begin("orchestrator", settings)
         self.nodes = app.state.nodes = HttpNodes(settings.classifier_url, settings.vlm_url, settings.fusion_url)
-        rules = fusing.Rules.of(settings)
+        rules = decide.Rules.of(settings)
         app.state.assessor = Assessor(self.nodes, rules, settings.deadline_s)
         metrics.begin()
         rules.note()

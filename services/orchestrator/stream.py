@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from services.common import problems
 from services.contracts import Assessment, Message
-from services.orchestrator.pipeline import Tell
+from services.orchestrator.core import Tell
 
 MEDIA_TYPE = "text/event-stream"
 HEARTBEAT_S = 2.0

@@ -4,18 +4,18 @@ import bentoml
 import structlog
 from starlette.requests import Request
 
-from services.common import app as common
 from services.common import body, metrics, problems, serving, telemetry
+from services.common import edge as common
 from services.common.cores import usable_cores
 from services.common.deadline import Deadline
 from services.common.settings import load
 from services.contracts import VerdictResponse
-from services.vlm import choice
-from services.vlm.verdict import Verdicts
+from services.vlm.core import Verdicts
+from services.vlm.engine import factory
 
 telemetry.configure("vlm")
 settings = load()
-release = choice.release(settings)
+release = factory.release(settings)
 app = common.create("Melalog vlm", "Yes or No about one picture of a skin lesion, with token logprobs.")
 
 
@@ -49,7 +49,7 @@ class VlmService:
     def __init__(self) -> None:
         serving.begin("vlm", settings)
         threads = settings.threads or usable_cores()
-        engine = choice.engine(settings, release, threads)
+        engine = factory.engine(settings, release, threads)
         self.core = app.state.verdicts = Verdicts(engine, decoders=threads, release=release)
         if model := self.core.model:
             metrics.note_model(model.name, model.version, model.sha256)

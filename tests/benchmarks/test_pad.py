@@ -11,8 +11,8 @@ import pytest
 from benchmarks import pad_measure, pad_models, pad_page, pad_people
 from benchmarks.pad_people import Person
 from fusion import questionnaire
-from models.classifier import metrics
-from models.classifier.artifact import RELEASED, Artifact
+from models.classifier.evaluation import statistics
+from models.classifier.serving.artifact import RELEASED, Artifact
 
 COLUMNS = (
     "file", "malignant", "group", "age", "sex", "site", "skin_cancer_history", "cancer_history", "fitspatrick",
@@ -124,7 +124,7 @@ def test_of_one_number_the_auc_is_that_of_the_number() -> None:
     x = truth + rng.normal(size=300)
     judged = pad_models.out_of_fold(x[:, None], truth, [f"g{i}" for i in range(300)], splits=8)
     told = pad_models.auc(judged, truth, np.ones((1, 300)))[0]
-    assert told == pytest.approx(metrics.METRICS["auc"](truth, x), abs=0.01)
+    assert told == pytest.approx(statistics.METRICS["auc"](truth, x), abs=0.01)
 
 
 def test_the_figures_of_a_threshold_against_counting() -> None:

@@ -14,8 +14,8 @@ from typing import Self
 import httpx2
 import pytest
 
-from services.common import fusing
 from services.contracts import FuseRequest, FusionInfo
+from services.risk import decide
 from tests.chaos.test_dependencies import JUDGED
 from tests.conftest import Running, running
 from tests.fakes.balancer import Balancer
@@ -73,8 +73,8 @@ def roll(service: Balancer, name: str, old: Running, new: Running) -> None:
 @pytest.fixture
 def others() -> Iterator[dict[str, str]]:
     """A vlm that takes its time, so that every pod that goes has requests in hand, and a fusion."""
-    fused = fusing.respond(
-        fusing.decide(FuseRequest(), fusing.Rules(prior=0.025)), None, FusionInfo(engine="rules")
+    fused = decide.respond(
+        decide.decide(FuseRequest(), decide.Rules(prior=0.025)), None, FusionInfo(engine="rules")
     ).model_dump(mode="json")
     vlm, fusion = FakeNode(JUDGED), FakeNode(fused)
     vlm.behave = slowly(vlm)

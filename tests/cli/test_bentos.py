@@ -14,8 +14,8 @@ import pytest
 import yaml
 
 from cli import processes
-from models.classifier import artifact as classifier
-from models.vlm import artifact as vlm
+from models.classifier.serving import artifact as classifier
+from models.vlm.serving import artifact as vlm
 from tests.conftest import free_ports
 
 ROOT = Path(__file__).parents[2]

@@ -10,8 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from cli.main import app
-from models.classifier.datasets import DATASETS
-from models.classifier.table import read_csv
+from models.classifier.data.datasets import DATASETS
+from models.classifier.data.table import read_csv
 from tests import lookalikes
 
 

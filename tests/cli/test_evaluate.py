@@ -11,8 +11,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from cli.main import app
-from models.classifier import views
-from models.classifier.artifact import RELEASED
+from models.classifier.evaluation import tta
+from models.classifier.serving.artifact import RELEASED
 from tests.pictures import lesion
 
 COLUMNS = ("path", "dx", "group", "split", "source", "age", "sex", "site")
@@ -149,8 +149,8 @@ def test_a_broken_training_log_is_named(tmp_path: Path) -> None:
 
 def test_views_are_the_eight_turns_and_mirrors() -> None:
     picture = np.random.default_rng(0).integers(0, 256, (1, 5, 5, 3), np.uint8)
-    seen = {view.tobytes() for view in views.turned(picture)}
-    assert len(seen) == views.VIEWS == 8
-    assert next(views.turned(picture)).tobytes() == picture.tobytes()
+    seen = {view.tobytes() for view in tta.turned(picture)}
+    assert len(seen) == tta.VIEWS == 8
+    assert next(tta.turned(picture)).tobytes() == picture.tobytes()
     classes = np.full((8, 2, 7), 1 / 7)
-    assert views.average(classes)["classes"] == pytest.approx(classes[0])
+    assert tta.average(classes)["classes"] == pytest.approx(classes[0])

@@ -10,7 +10,7 @@ import yaml
 from typer.testing import CliRunner, Result
 
 from cli.main import app
-from models.classifier import weights
+from models.classifier.network import initial_weights
 from tests.models.classifier import tiny
 
 
@@ -55,7 +55,7 @@ def test_a_run_leaves_its_weights_and_its_curves(data: Path, tmp_path: Path) -> 
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in lines] == [1, 2]
     assert all(0 <= line["f1"] <= 1 for line in lines)
-    _, about = weights.read(tmp_path / "run" / "network.safetensors")
+    _, about = initial_weights.read(tmp_path / "run" / "network.safetensors")
     assert about["backbone"] == "test_efficientnet"
     again = run(tmp_path, data)
     assert again.exit_code == 2
@@ -86,9 +86,9 @@ def test_a_mistyped_key_is_named(data: Path, tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_of_another_network_is_named(data: Path, tmp_path: Path) -> None:
-    from models.classifier.network import build  # noqa: PLC0415
+    from models.classifier.network.networks import build  # noqa: PLC0415
 
-    weights.write(build("test_resnet"), tmp_path / "a.safetensors", {"backbone": "test_resnet"})
+    initial_weights.write(build("test_resnet"), tmp_path / "a.safetensors", {"backbone": "test_resnet"})
     told = refused(tmp_path, data, "--set", f"initial={tmp_path / 'a.safetensors'}")
     assert "does not fit the network test_efficientnet (it was made for test_resnet)" in " ".join(told.split())
 

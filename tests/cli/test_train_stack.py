@@ -14,14 +14,15 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from cli.main import app
-from models.classifier import artifact as classifiers
-from models.classifier import out_of_fold, preprocess
-from models.classifier.labels import CLASSES
-from models.classifier.table import Row
-from models.fusion import release, verdicts
-from models.vlm import artifact as vlms
-from models.vlm.preprocess import encode, prepare
-from models.vlm.scoring import score
+from models.classifier.calibration import out_of_fold
+from models.classifier.data.labels import CLASSES
+from models.classifier.data.table import Row
+from models.classifier.serving import artifact as classifiers
+from models.classifier.serving import preprocess
+from models.stack import stack_release, verdicts
+from models.vlm.serving import artifact as vlms
+from models.vlm.serving.preprocess import encode, prepare
+from models.vlm.serving.scoring import score
 from services.vlm.engine.embedded import EmbeddedEngine
 from tests.pictures import lesion
 
@@ -116,8 +117,8 @@ def test_a_data_folder_without_the_pictures_is_named(work: Path, tmp_path: Path)
 
 
 def test_the_released_stack_is_for_the_released_models() -> None:
-    stack = json.loads((release.RELEASED / "stack.json").read_text())
-    pair = release.Pair(classifiers.Artifact.load(classifiers.RELEASED), vlms.Artifact.load(vlms.RELEASED))
+    stack = json.loads((stack_release.RELEASED / "stack.json").read_text())
+    pair = stack_release.Pair(classifiers.Artifact.load(classifiers.RELEASED), vlms.Artifact.load(vlms.RELEASED))
     default = pair.classifier.manifest.files[pair.classifier.manifest.default]
     assert (stack["classifier_sha256"], stack["vlm_sha256"]) == (default.sha256, pair.vlm.sha256)
 

@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 
 from cli import train_vlm
 from tests.models.classifier import tiny as pictures
-from tests.models.vlm.finetune import tiny
+from tests.models.vlm import tiny
 
 
 def run(tmp_path: Path, data: Path, **plan: object) -> Result:

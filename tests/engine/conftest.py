@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from models.vlm.artifact import MANIFEST, RELEASED, Artifact
-from models.vlm.preprocess import LLAMA, View
+from models.vlm.serving.artifact import MANIFEST, RELEASED, Artifact
+from models.vlm.serving.preprocess import LLAMA, View
+from services.vlm.core import QUESTION
 from services.vlm.engine.vllm.ready import probe
-from services.vlm.verdict import QUESTION
 from tests.conftest import free_ports
 from tests.engine import tiny
 

@@ -25,7 +25,7 @@ from vllm.config import DeviceConfig, VllmConfig, set_current_vllm_config
 from vllm.model_executor.models import mllama
 from vllm.platforms.interface import _Backend
 
-MENDED = Path(__file__).parents[2] / "services/vlm/engine/vllm/mended.py"
+MENDED = Path(__file__).parents[2] / "services/vlm/engine/vllm/masked_server.py"
 
 
 def encoder(folder: Path) -> nn.Module:

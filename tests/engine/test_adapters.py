@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from models.vlm.scoring import Verdict, score
+from models.vlm.serving.scoring import Verdict, score
+from services.vlm.core import QUESTION
 from services.vlm.engine.openai_server import OpenAIEngine
 from services.vlm.engine.port import EngineFailure
-from services.vlm.verdict import QUESTION
 from tests.engine.conftest import Engine
 from tests.pictures import encode, lesion
 

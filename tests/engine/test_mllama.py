@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models.classifier import table
-from models.vlm.scoring import UnusableDistribution, score
+from models.classifier.data import table
+from models.vlm.serving.scoring import UnusableDistribution, score
+from services.vlm.core import QUESTION, reencode
 from services.vlm.engine import openai_server
 from services.vlm.engine.openai_server import OpenAIEngine
 from services.vlm.engine.port import EngineFailure
-from services.vlm.verdict import QUESTION, reencode
 from tests.conftest import Running, running
 from tests.engine.conftest import Engine, Served
 from tests.pictures import encode, lesion

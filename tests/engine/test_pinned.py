@@ -10,8 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
+from services.vlm.core import reencode
 from services.vlm.engine.vllm import launch
-from services.vlm.verdict import reencode
 from tests.engine.conftest import ENGINES, Served, python_of
 from tests.pictures import encode, lesion
 
@@ -60,4 +60,4 @@ def test_its_encoder_is_mended_to_what_the_model_learned_with(served: Served, tm
     told = json.loads(run(str(PROBE), str(served.folder), str(tmp_path / "expected.npz")))
     print(f"vLLM 0.10.2's picture features against transformers: {told}")  # noqa: T201  (the figure is the point)
     assert told["mended"] < 1e-4
-    assert told["plain"] > 100 * told["mended"], "it has its mask again: services/vlm/engine/vllm/mended.py can go"
+    assert told["plain"] > 100 * told["mended"], "it has its mask again: masked_server.py can go"

@@ -19,9 +19,9 @@ from transformers import (
 )
 
 from export.vlm_layout import write_layout
-from models.vlm import small
-from models.vlm.conversation import messages
-from services.vlm.verdict import QUESTION
+from models.vlm.data.conversation import messages
+from models.vlm.network import small
+from services.vlm.core import QUESTION
 from tests.pictures import lesion
 
 QWEN = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>")

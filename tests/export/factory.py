@@ -11,8 +11,8 @@ from onnx import numpy_helper
 from typer.testing import CliRunner
 
 from cli.main import app
-from models.classifier.artifact import sha256
-from models.classifier.labels import MELANOMA
+from models.classifier.data.labels import MELANOMA
+from models.classifier.serving.artifact import sha256
 from tests.models.classifier import tiny
 
 PLAN = """\

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch.distributed.fsdp import fully_shard
 
-from models.vlm.finetune import data as tables
-from models.vlm.finetune.trainer import Trainer
-from tests.models.vlm.finetune import tiny
+from models.vlm.data import answers as tables
+from models.vlm.training.finetune.trainer import Trainer
+from tests.models.vlm import tiny
 
 WRAPPED = ("MllamaSelfAttentionDecoderLayer", "MllamaCrossAttentionDecoderLayer", "MllamaVisionEncoderLayer")
 

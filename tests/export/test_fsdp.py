@@ -16,11 +16,12 @@ from typer.testing import CliRunner
 from cli import export_fsdp
 from export.fsdp import consolidate
 from export.vlm_layout import check_layout
-from models.vlm import batches, conversation, pretrained
-from models.vlm.errors import CheckpointError
-from models.vlm.finetune.checkpoint import quiet
+from models.vlm.data import conversation, tensors
+from models.vlm.network import pretrained
+from models.vlm.training.finetune.adapter_checkpoint import quiet
+from models.vlm.vlm_errors import CheckpointError
 from tests.models.classifier import tiny as pictures
-from tests.models.vlm.finetune import tiny
+from tests.models.vlm import tiny
 
 ROOT = Path(__file__).parents[2]
 
@@ -55,7 +56,7 @@ def logits(folder: Path) -> torch.Tensor:
     processor = MllamaProcessor.from_pretrained(folder)
     prompt = conversation.encode(processor, "Is it?").prompt
     shown = torch.arange(3 * tiny.SIDE**2 * 3).reshape(3, tiny.SIDE, tiny.SIDE, 3).remainder(251).byte().numpy()
-    batch = batches.collate(processor, shown, [prompt] * 3, [()] * 3)
+    batch = tensors.collate(processor, shown, [prompt] * 3, [()] * 3)
     del batch["labels"]
     with torch.inference_mode():
         return model.eval()(**batch).logits

@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from export import ensemble, held_out
-from models.classifier import out_of_fold, table, weights
-from models.classifier.artifact import Artifact
-from models.classifier.config import TrainConfig
-from models.classifier.train import make_folds
+from models.classifier.calibration import out_of_fold
+from models.classifier.data import table
+from models.classifier.network import initial_weights
+from models.classifier.serving.artifact import Artifact
+from models.classifier.training.config import TrainConfig
+from models.classifier.training.folds import make_folds
 from tests.export.factory import PLAN, add_to_bias, melalog
 from tests.models.classifier import tiny
 
@@ -50,12 +52,12 @@ def test_a_run_says_what_it_learned_from(work: Path) -> None:
     assert known.of(folds.train) == {row.group for row in folds.train}
     assert known.of(folds.calibration) == set()
     assert known.plan == config.model_copy(update={"seed": 1}).model_dump(mode="json")
-    _, about = weights.read(work / "run1" / "network.safetensors")
+    _, about = initial_weights.read(work / "run1" / "network.safetensors")
     assert not any(row.group in value for row in folds.train for value in about.values())
 
 
 def test_what_the_first_weights_and_the_teacher_learned_from_counts(work: Path) -> None:
-    from models.classifier.train import learned  # noqa: PLC0415
+    from models.classifier.training import learned  # noqa: PLC0415
 
     config = TrainConfig.load(work / "plan.yaml")
     folds = make_folds(config, work / "data")
@@ -100,7 +102,7 @@ def test_an_old_run_needs_to_be_vouched_for(work: Path, tmp_path: Path) -> None:
     path = work / "run1" / "network.safetensors"
     import safetensors.torch  # noqa: PLC0415
 
-    _, about = weights.read(path)
+    _, about = initial_weights.read(path)
     state = safetensors.torch.load_file(path)
     kept = {key: value for key, value in about.items() if key in {"backbone", "normalisation", "pad_type", "size"}}
     safetensors.torch.save_file(state, tmp_path / "old" / "network.safetensors", kept)

@@ -15,9 +15,9 @@ from tritonclient.grpc import model_config_pb2
 from typer.testing import CliRunner
 
 from cli.main import app
-from export import fp16, int8, triton, variants
-from models.classifier import evaluate
-from models.classifier.artifact import MODEL_FILE, RELEASED, Artifact, ArtifactError
+from export import fp16, int8, triton_repository, variants
+from models.classifier.evaluation import measurement
+from models.classifier.serving.artifact import MODEL_FILE, RELEASED, Artifact, ArtifactError
 from tests.pictures import lesion
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # onnxruntime's quantiser warns of its own insides
@@ -41,7 +41,7 @@ def test_int8_keeps_the_contract_and_about_the_answers(
 ) -> None:
     monkeypatch.setattr(int8, "MAX_SHIFT", 10)  # this network would keep all in float
     int8.write(RELEASED / MODEL_FILE, cache, tmp_path / int8.FILE)
-    found, wanted = evaluate.run(tmp_path / int8.FILE, cache), evaluate.run(RELEASED / MODEL_FILE, cache)
+    found, wanted = measurement.run(tmp_path / int8.FILE, cache), measurement.run(RELEASED / MODEL_FILE, cache)
     assert found.keys() == wanted.keys()
     assert found["classes"] == pytest.approx(wanted["classes"], abs=0.2)
     assert (tmp_path / int8.FILE).stat().st_size < 0.7 * (RELEASED / MODEL_FILE).stat().st_size
@@ -52,7 +52,7 @@ def test_fp16_keeps_types_and_answers(cache: np.ndarray, tmp_path: Path) -> None
     session = onnxruntime.InferenceSession(tmp_path / fp16.FILE, providers=["CPUExecutionProvider"])
     assert [tensor.type for tensor in session.get_inputs()] == ["tensor(uint8)"]
     assert {tensor.type for tensor in session.get_outputs()} == {"tensor(float)"}
-    found, wanted = evaluate.run(tmp_path / fp16.FILE, cache), evaluate.run(RELEASED / MODEL_FILE, cache)
+    found, wanted = measurement.run(tmp_path / fp16.FILE, cache), measurement.run(RELEASED / MODEL_FILE, cache)
     assert found["classes"] == pytest.approx(wanted["classes"], abs=0.01)
 
 
@@ -74,9 +74,9 @@ def test_a_variant_is_named_with_its_hash_and_a_failure_leaves_the_artifact_alon
         Artifact.load(artifact.folder)
 
 
-def decided(p: list[float], truth: list[int]) -> evaluate.Decided:
+def decided(p: list[float], truth: list[int]) -> measurement.Decided:
     groups = [str(index) for index in range(len(p))]
-    return evaluate.Decided(np.array(truth, float), np.array(p), groups, np.arange(len(p)))
+    return measurement.Decided(np.array(truth, float), np.array(p), groups, np.arange(len(p)))
 
 
 def test_only_what_is_surely_faster_and_no_worse_is_kept() -> None:
@@ -127,7 +127,7 @@ def test_a_variant_made_again_or_served_by_default_leaves_an_artifact_that_loads
 def test_the_triton_repository_is_what_triton_reads(tmp_path: Path, device: str, kind: str) -> None:
     done = CliRunner().invoke(app, ["export", "triton", str(RELEASED), "--out", str(tmp_path), "--device", device])
     assert done.exit_code == 0, done.output
-    folder = tmp_path / triton.NAME
+    folder = tmp_path / triton_repository.NAME
     config = text_format.Parse((folder / "config.pbtxt").read_text(), model_config_pb2.ModelConfig())
     model = folder / "1" / "model.onnx"
     assert model.read_bytes() == (RELEASED / MODEL_FILE).read_bytes()
@@ -218,8 +218,8 @@ def test_int8_leaves_in_float_what_rounding_would_ruin(tmp_path: Path, monkeypat
     kept = int8.write(tmp_path / MODEL_FILE, shown, tmp_path / int8.FILE)
     assert {"wild", "reader"} <= set(kept)
     assert len(kept) < 4
-    found, wanted = (evaluate.run(tmp_path / name, shown)["logit"] for name in (int8.FILE, MODEL_FILE))
+    found, wanted = (measurement.run(tmp_path / name, shown)["logit"] for name in (int8.FILE, MODEL_FILE))
     assert found == pytest.approx(wanted, abs=0.02)
     everything = tmp_path / "everything.onnx"
     int8._quantise(tmp_path / MODEL_FILE, shown, everything, [])  # noqa: SLF001
-    assert np.abs(evaluate.run(everything, shown)["logit"] - wanted).max() > 0.1
+    assert np.abs(measurement.run(everything, shown)["logit"] - wanted).max() > 0.1

@@ -8,10 +8,10 @@ import pytest
 
 from export import vlm, vlm_graph
 from export.vlm_layout import check_layout
-from models.vlm import conversation
-from models.vlm.artifact import MODEL_FILE, RELEASED, Artifact
-from models.vlm.errors import AdapterError
-from models.vlm.predict import log_odds
+from models.vlm.data import conversation
+from models.vlm.evaluation.predict import log_odds
+from models.vlm.serving.artifact import MODEL_FILE, RELEASED, Artifact
+from models.vlm.vlm_errors import AdapterError
 
 BASE, ADAPTER = RELEASED / "base", RELEASED / "adapter"
 

@@ -7,10 +7,11 @@ import torch
 from PIL import Image
 
 from export import vlm_graph
-from models.vlm import conversation, small
-from models.vlm.finetune.config import QUESTION
-from models.vlm.predict import answer_logprobs
-from models.vlm.pretrain.questions import corpus
+from models.vlm.data import conversation
+from models.vlm.evaluation.predict import answer_logprobs
+from models.vlm.network import small
+from models.vlm.training.finetune.finetune_config import QUESTION
+from models.vlm.training.pretrain.questions import corpus
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from safetensors import safe_open
 from transformers import MllamaForConditionalGeneration
 
 from export.vlm_layout import LayoutError, check_layout, write_layout
-from models.vlm import small
+from models.vlm.network import small
 
 Change = Callable[[dict[str, Any]], Any]
 

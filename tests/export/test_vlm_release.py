@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 
 from export import vlm_release
-from models.classifier.artifact import ArtifactError
-from models.classifier.table import Row
-from models.vlm.artifact import Artifact
-from models.vlm.preprocess import View
+from models.classifier.data.table import Row
+from models.classifier.serving.artifact import ArtifactError
+from models.vlm.serving.artifact import Artifact
+from models.vlm.serving.preprocess import View
 
 VIEW = View(size=16, geometry="squash", resample="bilinear")
 TOLD = {

@@ -10,8 +10,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from cli.images import engine
-from cli.images.errors import ImageError
+from cli.images import container_engine as engine
+from cli.images.image_error import ImageError
 from cli.images.targets import SERVICES
 from tests.conftest import free_ports
 

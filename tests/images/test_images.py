@@ -10,8 +10,8 @@ from packaging.utils import canonicalize_name
 from cli.images import sbom
 from cli.images.targets import SERVICES, TARGETS
 from cli.processes import ROOT
-from models.classifier import artifact as classifier
-from models.vlm import artifact as vlm
+from models.classifier.serving import artifact as classifier
+from models.vlm.serving import artifact as vlm
 from tests.conftest import free_ports
 from tests.images.conftest import GRACE_S, Containers, wait
 from tests.pictures import encode, lesion

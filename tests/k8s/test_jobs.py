@@ -16,8 +16,8 @@ from torch.distributed.run import get_args_parser
 from cli.images.targets import TARGETS
 from cli.main import app
 from cli.processes import ROOT
-from models.classifier.config import TrainConfig
-from services.orchestrator import known_answer
+from models.classifier.training.config import TrainConfig
+from services.probes import known_answer
 from tests.k8s.manifests import Manifest, containers, named, render
 
 TRAINING = ["train", "train-many"]

@@ -2,10 +2,10 @@
 
 from typer.testing import CliRunner
 
-from cli.known_answer import EXPECTED
+from cli.check_known_answer import EXPECTED
 from cli.main import app
 from cli.processes import ROOT
-from services.orchestrator import known_answer
+from services.probes import known_answer
 from tests.conftest import Running
 
 

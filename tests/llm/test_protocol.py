@@ -8,14 +8,15 @@ from typing import Any
 
 import pytest
 
-from fusion import completion, prompt
+from fusion import prompt
 from fusion.bounds import HostedAnswer
-from fusion.completion import Completion, Format
-from fusion.hosted import HostedFailure, OpenAIExplainer
-from services.common import fusing
 from services.common.deadline import Deadline
 from services.contracts import ClassifyResponse, FuseRequest, FuseResponse
-from services.fusion.fuser import Fuser, brief
+from services.fusion.core import Fuser, brief
+from services.fusion.engine import completion
+from services.fusion.engine.completion import Completion, Format
+from services.fusion.engine.hosted import HostedFailure, OpenAIExplainer
+from services.risk import decide
 from tests.engine.conftest import Engine
 from tests.fakes.briefings import TOLD
 from tests.llm import tiny
@@ -27,10 +28,10 @@ CASE = FuseRequest(
     modality="dermoscopy",
     classifier=ClassifyResponse(melanoma=0.02, malignant=0.02, prevalence=0.1, classes={"mel": 0.02, "nv": 0.98}),
 )
-RULES = fusing.Rules(prior=0.025)
+RULES = decide.Rules(prior=0.025)
 
 
-RULED = fusing.decide(CASE, RULES)
+RULED = decide.decide(CASE, RULES)
 BRIEFING = brief(CASE, RULED)
 ANSWER: dict[str, Any] = {
     "level": "high",

@@ -9,7 +9,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from fusion.briefing import Briefing
 from fusion.prompt import messages
-from models.vlm import small
+from models.vlm.network import small
 
 CONTEXT = 4096
 STEPS, ENOUGH = 400, 0.02

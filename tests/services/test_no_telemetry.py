@@ -11,7 +11,7 @@ import pytest
     [
         "services.classifier.engine.onnx_runtime",
         "services.vlm.engine.embedded",
-        "models.classifier.evaluate",
+        "models.classifier.evaluation.measurement",
         "export.variants",
     ],
 )

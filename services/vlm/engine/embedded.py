@@ -8,7 +8,7 @@ import numpy as np
 import onnxruntime
 from PIL import Image
 
-from models.vlm.artifact import MODEL_FILE, Artifact, vocabulary
+from models.vlm.serving.artifact import MODEL_FILE, Artifact, vocabulary
 from services.vlm.engine.port import EngineFailure
 
 

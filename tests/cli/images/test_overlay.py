@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cli.images import overlay
-from cli.images.errors import ImageError
+from cli.images.image_error import ImageError
 from cli.images.overlay import Entry
 
 IMAGE = "melalog-classifier"

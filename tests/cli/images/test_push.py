@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 from cli.images import context, sbom
 from cli.images.targets import TARGETS
 from cli.main import app
-from models.classifier.artifact import RELEASED, Artifact
+from models.classifier.serving.artifact import RELEASED, Artifact
 from tests.conftest import free_ports
 from tests.fakes import debian_registry as debian
 from tests.fakes import registry as small

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from models.classifier.config import TrainConfig
-from models.classifier.labels import CLASSES
+from models.classifier.data.labels import CLASSES
+from models.classifier.training.config import TrainConfig
 from tests.pictures import lesion
 
 PLAN: dict[str, Any] = {

@@ -10,8 +10,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from models.classifier.artifact import Artifact
-from models.classifier.labels import CLASSES
+from models.classifier.data.labels import CLASSES
+from models.classifier.serving.artifact import Artifact
 
 SIZE = 48
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageEnhance, ImageFilter
 from scipy.ndimage import gaussian_filter1d
 
-from models.classifier import table
+from models.classifier.data import table
 from services.classifier import quality
 from tests.pictures import lesion
 

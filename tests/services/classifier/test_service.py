@@ -9,15 +9,15 @@ import httpx2
 import pytest
 import structlog
 
-from models.classifier.artifact import MODEL_FILE, Artifact
-from services.classifier.classifier import Classifier
+from models.classifier.serving.artifact import MODEL_FILE, Artifact
+from services.classifier.core import Classifier
 from services.classifier.engine.onnx_runtime import OnnxEngine
 from services.classifier.engine.triton import TritonEngine
-from services.common import app as common
+from services.common import edge as common
 from services.common.deadline import HEADER
 from services.contracts import ClassifyResponse
 from tests.pictures import encode, lesion
-from tests.services.classifier.triton_server import Stub, serving
+from tests.services.classifier.engine.triton_server import Stub, serving
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # BentoML's own imports warn of what they use

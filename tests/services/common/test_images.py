@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from models.classifier.preprocess import prepare
+from models.classifier.serving.preprocess import prepare
 from services.common import images
 from services.common.errors import UnreadablePicture, UnsupportedPicture
 from tests.pictures import encode, lesion

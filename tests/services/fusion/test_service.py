@@ -11,13 +11,13 @@ import pytest
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
-from fusion.hosted import Explainer, OpenAIExplainer
-from services.common.app import Edge
-from services.common.fusing import Rules
+from services.common.edge import Edge
 from services.common.settings import Settings
 from services.contracts import FuseResponse
-from services.fusion.fuser import Fuser
+from services.fusion.core import Fuser
+from services.fusion.engine.hosted import Explainer, OpenAIExplainer
 from services.fusion.metrics import PrometheusMeter
+from services.risk.decide import Rules
 from tests.fakes import openai_server as fake
 from tests.fakes.openai_server import OpenAIServer
 

@@ -5,15 +5,15 @@ from datetime import date
 
 import pytest
 
-from fusion.hosted import HostedFailure, OpenAIExplainer
-from services.common import fusing
 from services.common.deadline import Deadline
-from services.common.fusing import Rules
-from services.fusion.fuser import Fuser, brief
+from services.fusion.core import Fuser, brief
+from services.fusion.engine.hosted import HostedFailure, OpenAIExplainer
 from services.fusion.spending import Capped, Spending
+from services.risk import decide
+from services.risk.decide import Rules
 from tests.fakes import openai_server as fake
 from tests.fakes.openai_server import OpenAIServer
-from tests.services.fusion.test_fuser import LOW
+from tests.services.fusion.test_core import LOW
 
 
 class Calendar:
@@ -48,7 +48,7 @@ def costing(tokens: int) -> fake.Behaviour:
 def test_beyond_the_days_tokens_nothing_is_asked_and_the_next_day_it_is() -> None:
     calendar, ledger = Calendar(), Ledger()
     spending = Spending(ledger, 100, calendar)
-    case = brief(LOW, fusing.decide(LOW, Rules(0.025)))
+    case = brief(LOW, decide.decide(LOW, Rules(0.025)))
     with OpenAIServer(costing(60)) as server:
 
         async def asked() -> list[str]:

@@ -11,13 +11,14 @@ import httpx2
 import pytest
 from structlog.testing import capture_logs
 
-from models.vlm.artifact import RELEASED
-from services.common.app import Edge
+from models.vlm.serving.artifact import RELEASED
+from services.common.edge import Edge
 from services.common.settings import Settings
-from services.vlm import choice, verdict
+from services.vlm import core as verdict
+from services.vlm.core import Verdicts
+from services.vlm.engine import factory
 from services.vlm.engine.openai_server import OpenAIEngine
 from services.vlm.engine.port import VisionEngine
-from services.vlm.verdict import Verdicts
 from tests.fakes import openai_server as fake
 from tests.fakes.openai_server import OpenAIServer
 from tests.pictures import encode, lesion
@@ -187,7 +188,7 @@ def test_other_paths_and_methods(service: ModuleType, method: str, path: str, st
 def configured(service: ModuleType, monkeypatch: pytest.MonkeyPatch, **chosen: str) -> None:
     settings = Settings.model_validate({f"vlm_{key}": value for key, value in chosen.items()})
     monkeypatch.setattr(service, "settings", settings)
-    monkeypatch.setattr(service, "release", choice.release(settings))
+    monkeypatch.setattr(service, "release", factory.release(settings))
 
 
 def test_the_model_is_named(service: ModuleType) -> None:
@@ -233,7 +234,7 @@ def test_an_engine_elsewhere_is_calibrated_by_the_release_that_is_named(
 def test_an_engine_that_cannot_be_had_stops_the_process_and_says_why(chosen: dict[str, str], said: str) -> None:
     settings = Settings.model_validate({f"vlm_{key}": value for key, value in chosen.items()})
     with pytest.raises(SystemExit, match=said):
-        choice.release(settings)
+        factory.release(settings)
 
 
 def test_the_released_model_answers_over_http_and_says_what_it_is(

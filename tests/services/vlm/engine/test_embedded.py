@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models.vlm.artifact import RELEASED, Artifact
-from models.vlm.preprocess import encode, null_picture, prepare
-from models.vlm.scoring import score
+from models.vlm.serving.artifact import RELEASED, Artifact
+from models.vlm.serving.preprocess import encode, null_picture, prepare
+from models.vlm.serving.scoring import score
 from services.vlm.engine.embedded import EmbeddedEngine
 from services.vlm.engine.port import EngineFailure
 from tests.pictures import lesion

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from models.vlm.scoring import UnusableDistribution, score
+from models.vlm.serving.scoring import UnusableDistribution, score
 from services.vlm.engine.openai_server import OpenAIEngine
 from services.vlm.engine.port import EngineFailure
 from tests.fakes import openai_server as fake

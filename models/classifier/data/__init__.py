@@ -1,0 +1,1 @@
+"""From public data sets to a table of labelled images without leaks."""

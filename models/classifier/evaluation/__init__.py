@@ -1,0 +1,1 @@
+"""Figures with intervals, subgroups, cross-validation and reports."""

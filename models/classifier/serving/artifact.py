@@ -1,0 +1,197 @@
+"""The released classifier as a folder: manifest.json is the only truth about the files beside it. Torch-free."""
+
+import hashlib
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from models.classifier.serving.preprocess import Filter, Geometry
+
+MODEL_FILE = "model.onnx"
+STORE_NAME = "melalog-classifier"
+"""In BentoML's model store, which is filled from the released folder when a bento is built."""
+RELEASED = Path(__file__).parents[2] / "released" / "classifier"
+
+
+class ArtifactError(RuntimeError):
+    """The folder is not a usable artifact; the message names the file and what is wrong with it."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+
+class Measured(_Part):
+    """A figure with its 95 % interval and what it was measured on."""
+
+    value: float
+    interval: tuple[float, float]
+    data: str
+    n: int
+
+
+class Threshold(_Part):
+    """A cut on the melanoma or malignant probability, with what was measured there on the calibration fold."""
+
+    value: float
+    sensitivity: float
+    specificity: float
+
+
+class Calibration(_Part):
+    """What the in-graph calibration was fitted on."""
+
+    data: str
+    n: int
+    prevalence: float = Field(gt=0, lt=1)
+    malignant_prevalence: float = Field(gt=0, lt=1)
+    logit_sd: float = Field(ge=0)
+
+
+class Variant(_Part):
+    """One file of the network, with its own hash and figures. Thresholds: `sensitivity_95` is melanoma's."""
+
+    sha256: str
+    thresholds: dict[str, Threshold]
+    metrics: dict[str, Measured]
+    precision: Literal["fp32", "bf16", "int8", "fp16"] = "fp32"
+    calibration_note: str = ""
+
+
+class OutOfDistribution(_Part):
+    """How the graph's `ood` is made, and which share of each named set passes `ood_threshold`."""
+
+    method: str
+    pass_rates: dict[str, float]
+
+
+class ModalityRule(_Part):
+    """A picture is a photograph at or above `threshold` of the graph's `photograph`, dermoscopy below it.
+
+    Within `margin` of the threshold it is neither: nobody has been told enough.
+    """
+
+    threshold: float = Field(gt=0, lt=1)
+    margin: float = Field(default=0.0, ge=0, lt=0.5)
+    balanced_accuracy: float
+    data: str
+    n: int
+
+    def judge(self, photograph: float) -> Literal["dermoscopy", "photograph"] | None:
+        """What the picture is; None when it cannot be told."""
+        if abs(photograph - self.threshold) < self.margin:
+            return None
+        return "photograph" if photograph >= self.threshold else "dermoscopy"
+
+
+class Conformal(_Part):
+    """A class is in a picture's set at or above its threshold; see `models.classifier.calibration.conformal`."""
+
+    alpha: float = Field(gt=0, lt=1)
+    thresholds: dict[str, float]
+    coverage: float
+    class_coverage: dict[str, float | None] = {}
+    set_size: float | None = None
+
+
+class Provenance(_Part):
+    """Where the artifact comes from: enough to make it again.
+
+    cross_validated: calibrated on the out-of-fold predictions of other networks, as its own have learned every fold.
+    """
+
+    config: dict[str, Any] = {}
+    command: str = ""
+    commit: str = ""
+    data: str = ""
+    network_sha256: str = ""
+    out_of_fold: str | None = None
+    out_of_fold_sha256: str | None = None
+    served_scores_sha256: str | None = None
+    cross_validated: bool = False
+
+
+class Bfloat16(_Part):
+    """model.onnx in bfloat16, with everything that leads to the convolutions `float32_before` left in float32.
+
+    Measured on held-out pictures against float32. Without this record nobody has, and it is not served so.
+    """
+
+    float32_before: tuple[str, ...] = ()
+    auc_change: float
+    interval: tuple[float, float]
+    largest_change: float
+    data: str
+    n: int
+
+
+class Input(_Part):
+    """How a picture becomes the graph's input; `models.classifier.serving.preprocess` does it."""
+
+    size: int
+    geometry: Geometry
+    resample: Filter
+
+
+class Manifest(_Part):
+    """manifest.json, schema version 1."""
+
+    schema_version: Literal[1]
+    name: str
+    version: str
+    input: Input
+    classes: tuple[str, ...]
+    calibration: Calibration
+    ood_threshold: float | None = None
+    ood: OutOfDistribution | None = None
+    modality: ModalityRule | None = None
+    conformal: Conformal | None = None
+    views: Literal[1, 2, 4, 8] = 1
+    files: dict[str, Variant]
+    default: str = MODEL_FILE
+    bf16: Bfloat16 | None = None
+    provenance: Provenance | None = None
+    training_data_sha256: str
+    licence: str
+
+
+class Artifact:
+    """A verified folder."""
+
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        self.folder, self.manifest = folder, manifest
+
+    @property
+    def digest(self) -> str:
+        """First 12 hex digits of the manifest's SHA-256; the manifest holds every file's."""
+        return sha256(self.folder / "manifest.json")[:12]
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read the manifest and check every file's hash. Raises ArtifactError."""
+        path = folder / "manifest.json"
+        try:
+            manifest = Manifest.model_validate_json(path.read_text())
+        except FileNotFoundError as error:
+            raise ArtifactError(f"{path} does not exist: no classifier is released there") from error
+        except OSError as error:
+            raise ArtifactError(f"{path} cannot be read: {error.strerror}") from error
+        except ValueError as error:
+            raise ArtifactError(f"{path} is not a manifest of schema version 1: {error}") from error
+        for name in (MODEL_FILE, manifest.default):
+            if name not in manifest.files:
+                raise ArtifactError(f"{path} does not name {name}")
+        for name, variant in manifest.files.items():
+            file = folder / name
+            if Path(name).name != name or not file.is_file():
+                raise ArtifactError(f"{path} names {name!r}, and there is no such file beside it")
+            if sha256(file) != variant.sha256:
+                raise ArtifactError(f"{file} is not the file that was released: its SHA-256 differs from the manifest")
+        return cls(folder, manifest)
+
+
+def sha256(file: Path) -> str:
+    """Hex digest of a file."""
+    with file.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()

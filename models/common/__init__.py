@@ -1,0 +1,1 @@
+"""What every model needs: artifacts, files, thresholds, logits. Torch-free."""

@@ -1,0 +1,1 @@
+"""What a Yes of the vision-language model is worth as a probability."""

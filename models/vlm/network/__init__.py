@@ -1,0 +1,1 @@
+"""The small model, published checkpoints, and adapters."""

@@ -1,0 +1,103 @@
+"""Whether an adapter belongs to a base, and whether an engine can apply it. Torch-free: only file headers are read."""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from models.vlm.vlm_errors import AdapterError, VisionAdapterError
+
+RECORD = "melalog.json"
+"""Beside the adapter: base, revision, fingerprint, question, labels, view."""
+SETTINGS, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+SAMPLE = 256
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """Where one tensor lies in its file."""
+
+    file: Path
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    start: int
+    end: int
+
+
+def headers(folder: Path) -> Iterator[Tensor]:
+    """Every tensor of every safetensors file in a folder, without reading any."""
+    for file in sorted(folder.glob("*.safetensors")):
+        with file.open("rb") as opened:
+            length = int.from_bytes(opened.read(8), "little")
+            listed: dict[str, Any] = json.loads(opened.read(length))
+        listed.pop("__metadata__", None)
+        for name, entry in listed.items():
+            start, end = (8 + length + offset for offset in entry["data_offsets"])
+            yield Tensor(file, name, entry["dtype"], tuple(entry["shape"]), start, end)
+
+
+def fingerprint(base: Path) -> str:
+    """SHA-256 over names, types, shapes and 256 bytes from the middle of every tensor.
+
+    Tells one base from another, retrained ones included, in milliseconds; the whole 11B model would take a minute.
+    Raises AdapterError when the folder holds no safetensors.
+    """
+    found = hashlib.sha256()
+    tensors = sorted(headers(base), key=lambda tensor: tensor.name)
+    if not tensors:
+        raise AdapterError(f"{base} holds no safetensors files: it is no base to train or check an adapter on")
+    for tensor in tensors:
+        found.update(f"{tensor.name} {tensor.dtype} {tensor.shape}\n".encode())
+        with tensor.file.open("rb") as opened:
+            opened.seek(max(tensor.start, (tensor.start + tensor.end - SAMPLE) // 2))
+            found.update(opened.read(min(SAMPLE, tensor.end - tensor.start)))
+    return found.hexdigest()
+
+
+def check_adapter(adapter: Path, base: Path, *, language_only: bool = True) -> dict[str, Any]:
+    """Raise AdapterError unless this adapter was made for this base; return its record (empty if it has none).
+
+    With `language_only` also raise VisionAdapterError when it changes the vision tower. An adapter without our record
+    is judged by its shapes alone.
+    """
+    for name in (SETTINGS, WEIGHTS):
+        if not (adapter / name).is_file():
+            raise AdapterError(f"{adapter} holds no {name}: give the folder that `melalog train vlm` calls adapter")
+    tensors = list(headers(adapter))
+    vision = [tensor.name for tensor in tensors if "vision_model" in tensor.name]
+    if language_only and vision:
+        raise VisionAdapterError(
+            f"{adapter} changes the vision tower ({len(vision)} tensors), which this engine would leave out: merge it "
+            "(`melalog export vlm`), or train it with lora.vision: false"
+        )
+    _check_shapes(adapter, tensors, base)
+    record: dict[str, Any] = {}
+    if (adapter / RECORD).is_file():
+        record = json.loads((adapter / RECORD).read_text())
+        if record["fingerprint"] != fingerprint(base):
+            raise AdapterError(f"{adapter} was made for {record['base']}, whose weights are not those in {base}")
+    return record
+
+
+def _check_shapes(adapter: Path, tensors: list[Tensor], base: Path) -> None:
+    settings = json.loads((adapter / SETTINGS).read_text())
+    named = settings.get("base_model_name_or_path")
+    known = {_plain(tensor.name): tensor.shape for tensor in headers(base)}
+    for tensor in tensors:
+        matched = re.fullmatch(r"base_model\.model\.(.+)\.lora_([AB])\.weight", tensor.name)
+        if matched is None:
+            raise AdapterError(f"{adapter} holds {tensor.name}: this is no plain LoRA adapter, which is all we merge")
+        shape = known.get(_plain(matched[1] + ".weight"))
+        side = (1, 1) if matched[2] == "A" else (0, 0)
+        if shape is None or shape[side[0]] != tensor.shape[side[1]]:
+            raise AdapterError(f"{adapter} was made for {named}: its {tensor.name} does not fit {base}")
+
+
+def _plain(name: str) -> str:
+    """One name for a weight, whichever layout of transformers (4 or 5) it was written in."""
+    name = name.removeprefix("model.")
+    return name.replace("language_model.model.", "language_model.").replace("language_model.lm_head", "lm_head")

@@ -1,0 +1,104 @@
+"""A released vision-language model: manifest.json is the only truth about the files beside it. Torch-free."""
+
+import json
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from models.classifier.serving.artifact import ArtifactError, Measured, Threshold, sha256
+from models.vlm.serving.preprocess import View
+from models.vlm.serving.scoring import Calibration
+
+MANIFEST = "manifest.json"
+MODEL_FILE = "model.onnx"
+TOKENIZER_FILE = "base/tokenizer.json"
+STORE_NAME = "melalog-vlm"
+RELEASED = Path(__file__).parents[2] / "released" / "vlm"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False, protected_namespaces=())
+
+
+class Fold(_Part):
+    """The pictures that the calibration was fitted on."""
+
+    data: str
+    n: int
+    prevalence: float = Field(gt=0, lt=1)
+    logit_sd: float = Field(ge=0)
+
+
+class Manifest(_Part):
+    """manifest.json, schema version 1."""
+
+    schema_version: Literal[1]
+    name: str
+    version: str
+    purpose: str
+    made: str = ""
+    question: str = Field(min_length=1)
+    input: View
+    prompt_ids: tuple[int, ...] | None = None
+    calibration: Calibration
+    fold: Fold
+    thresholds: dict[str, Threshold] = {}
+    metrics: dict[str, Measured] = {}
+    files: dict[str, str]
+    engine_files: dict[str, str] = {}
+    """The merged checkpoint, 20 GB perhaps and on another machine: recorded, not read when the service starts. That the
+    engine runs it is seen from its answer to nothing."""
+    licence: str
+
+
+class Artifact:
+    """A verified folder."""
+
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        self.folder, self.manifest = folder, manifest
+
+    @property
+    def sha256(self) -> str:
+        """Of the manifest, which holds every file's."""
+        return sha256(self.folder / MANIFEST)
+
+    @property
+    def digest(self) -> str:
+        """Its first 12 hex digits, for tags."""
+        return self.sha256[:12]
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read the manifest and check the SHA-256 of every file it names. Raises ArtifactError."""
+        path = folder / MANIFEST
+        try:
+            manifest = Manifest.model_validate_json(path.read_text())
+        except FileNotFoundError as error:
+            raise ArtifactError(f"{path} does not exist: no vision-language model is released there") from error
+        except OSError as error:
+            raise ArtifactError(f"{path} cannot be read: {error.strerror}") from error
+        except ValidationError as error:
+            raise ArtifactError(f"{path} is not a manifest of schema version 1: {error}") from error
+        for name, digest in manifest.files.items():
+            file = folder / name
+            if Path(name).is_absolute() or ".." in Path(name).parts or not file.is_file():
+                raise ArtifactError(f"{path} names {name!r}, and there is no such file in its folder")
+            if sha256(file) != digest:
+                raise ArtifactError(f"{file} is not the file that was released: its SHA-256 differs from the manifest")
+        return cls(folder, manifest)
+
+    def require_graph(self) -> None:
+        """Raise ArtifactError unless this release also runs without an engine of its own."""
+        if not {MODEL_FILE, TOKENIZER_FILE} <= self.manifest.files.keys() or self.manifest.prompt_ids is None:
+            raise ArtifactError(f"{self.folder} holds no {MODEL_FILE}: it needs an engine (MELALOG_VLM_ENGINE=openai)")
+
+
+def vocabulary(artifact: Artifact) -> list[str]:
+    """Tokens by id, as the tokenizer's own file spells them (a space is a Ġ, which scoring knows)."""
+    told = json.loads((artifact.folder / TOKENIZER_FILE).read_text())
+    ids: dict[str, int] = {
+        **told["model"]["vocab"],
+        **{added["content"]: added["id"] for added in told["added_tokens"]},
+    }
+    return sorted(ids, key=ids.__getitem__)

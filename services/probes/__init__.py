@@ -1,0 +1,1 @@
+"""Checks that an operator runs against a running system."""
