@@ -210,7 +210,7 @@ def test_a_bug_is_a_500_that_says_nothing_of_itself(capsys: pytest.CaptureFixtur
     assert "Traceback" not in printed
     assert [line["event"] for line in lines] == ["unexpected error", "answered"]
     assert lines[0]["error"] == "RuntimeError"
-    assert "test_app.py:" in lines[0]["where"]
+    assert "test_edge.py:" in lines[0]["where"]
     assert {line["request_id"] for line in lines} == {answer.headers["x-request-id"]}
 
 
