@@ -179,11 +179,13 @@ class ServiceClient:
                 return kind.model_validate_json(body)
             except ValidationError as error:
                 raise DependencyFailure("invalid") from error
-        if status == httpx2.codes.UNPROCESSABLE_ENTITY:
-            return UnreadablePicture(_detail(body) or "The picture cannot be read.")
-        if status == httpx2.codes.UNSUPPORTED_MEDIA_TYPE:
-            message = _detail(body) or "The picture's format is not supported."
+        message = _detail(body)
+        if status == httpx2.codes.UNPROCESSABLE_CONTENT and message:
+            return UnreadablePicture(message)
+        if status == httpx2.codes.UNSUPPORTED_MEDIA_TYPE and message:
             return UnsupportedPicture(message, FieldError("image", message))
+        if status in (httpx2.codes.UNPROCESSABLE_CONTENT, httpx2.codes.UNSUPPORTED_MEDIA_TYPE):
+            raise DependencyFailure("invalid")  # it refuses what we made of the request, not the picture
         if status in (httpx2.codes.TOO_MANY_REQUESTS, httpx2.codes.SERVICE_UNAVAILABLE):
             raise Busy("unavailable")
         raise DependencyFailure("unavailable")

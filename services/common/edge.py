@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.common import errors, metrics, problems, telemetry, tracing
+from services.common.spans import Span
 
 REQUEST_ID, METRICS = "X-Request-ID", "/metrics"
 
@@ -44,7 +45,7 @@ class Edge:
             await self._serve(scope, receive, send, headers, chosen, noted)
 
     async def _serve(
-        self, scope: Scope, receive: Receive, send: Send, headers: dict[str, str], chosen: str, noted: tracing.Noted
+        self, scope: Scope, receive: Receive, send: Send, headers: dict[str, str], chosen: str, noted: Span
     ) -> None:
         started = time.perf_counter()
         body = _CappedBody(receive, headers.get("content-length", ""), self.max_body_bytes)

@@ -8,7 +8,7 @@ import numpy as np
 import pillow_heif
 from PIL import ExifTags, Image
 
-from services.common.errors import UnreadablePicture
+from services.common.errors import Overloaded, UnreadablePicture
 from services.common.sniff import sniff
 
 MAX_PIXELS = 50_000_000
@@ -39,22 +39,36 @@ def decode(data: bytes, enough: int) -> Image.Image:
     A big picture is made smaller as early as its format allows, to a shorter side of at least `enough`
     pixels: decoding outweighs inference, and a small file can hold a picture that fills memory. Raises
     UnsupportedPicture for other formats and UnreadablePicture for a picture that is empty, truncated,
-    undecodable, has over 50 megapixels or a side under 32 pixels.
+    undecodable, has over 50 megapixels or a side under 32 pixels; Overloaded when memory runs out.
     """
     kind = sniff(data)
+    damaged = f"The {kind} picture is truncated or damaged; take or export it again."
     try:
-        with Image.open(io.BytesIO(data), formats=[kind]) as image:
-            _check_size(image)
-            if kind == "JPEG":
-                image.draft("RGB", _scaled(image.size, enough))
-            image.load()
-            small = _reduce(image, enough)
-            turn = _turn(image)
-        return _flatten(small if turn is None else small.transpose(turn))
+        image = _load(data, kind, enough)
     except UnreadablePicture:
         raise
+    except MemoryError as error:
+        raise Overloaded("There is not enough memory for this picture at the moment; try again shortly.") from error
     except Exception as error:  # decoders raise many kinds: OSError, SyntaxError, ValueError, struct.error …
-        raise UnreadablePicture(f"The {kind} picture is truncated or damaged; take or export it again.") from error
+        raise UnreadablePicture(damaged) from error
+    try:
+        small, turn = _reduce(image, enough), _turn(image)
+        return _flatten(small if turn is None else small.transpose(turn))
+    except MemoryError as error:
+        raise Overloaded("There is not enough memory for this picture at the moment; try again shortly.") from error
+    except (OSError, SyntaxError, ValueError) as error:  # a palette or transparency that Pillow reads only now
+        raise UnreadablePicture(damaged) from error
+    # Any other exception is a bug of ours: it stays one, and is not blamed on the file.
+
+
+def _load(data: bytes, kind: str, enough: int) -> Image.Image:
+    """All pixels decoded, JPEG at the smallest scale that leaves `enough`."""
+    image = Image.open(io.BytesIO(data), formats=[kind])
+    _check_size(image)
+    if kind == "JPEG":
+        image.draft("RGB", _scaled(image.size, enough))
+    image.load()
+    return image
 
 
 def is_big(data: bytes) -> bool:

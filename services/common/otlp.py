@@ -25,7 +25,8 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
-from services.common.tracing import ATTRIBUTES, Kind, Noted
+from services.common.spans import ATTRIBUTES, Kind
+from services.common.spans import Span as SpanData
 
 TIMEOUT_S, CLOSE_S = 2.0, 2.0
 KINDS: Mapping[Kind, SpanKind] = {
@@ -49,8 +50,8 @@ class _Exporter(OTLPSpanExporter):
         return result
 
 
-class Recorder:
-    """tracing.Recorder by OpenTelemetry's SDK. Its sampler obeys the caller's flag, and OTEL_TRACES_SAMPLER."""
+class OtlpRecorder:
+    """spans.Recorder by OpenTelemetry's SDK. Its sampler obeys the caller's flag, and OTEL_TRACES_SAMPLER."""
 
     def __init__(self, service: str, endpoint: str) -> None:
         """`endpoint`: the collector's, without /v1/traces."""
@@ -70,12 +71,12 @@ class Recorder:
         at = span.get_span_context()
         return f"00-{at.trace_id:032x}-{at.span_id:016x}-{at.trace_flags:02x}"
 
-    def finish(self, span: Span, noted: Noted, at_ns: int | None = None) -> None:
+    def finish(self, span: Span, described: SpanData, at_ns: int | None = None) -> None:
         """With what the allow-list lets through; a failure is marked without its words."""
-        said = noted.attributes
-        span.update_name(noted.name)
-        span.set_attributes({ATTRIBUTES[key]: value for key, value in said.items() if key in ATTRIBUTES})
-        if "error" in said or int(said.get("status", 0)) >= SERVER_ERROR:
+        attributes = described.attributes
+        span.update_name(described.name)
+        span.set_attributes({ATTRIBUTES[key]: value for key, value in attributes.items() if key in ATTRIBUTES})
+        if "error" in attributes or int(attributes.get("status", 0)) >= SERVER_ERROR:
             span.set_status(Status(StatusCode.ERROR))
         span.end(at_ns)
 

@@ -9,47 +9,11 @@ import contextvars
 import re
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
 
-Kind = Literal["server", "client", "internal"]
-ATTRIBUTES = {
-    "method": "http.request.method", "route": "http.route", "status": "http.response.status_code",
-    "error": "error.type", "dependency": "melalog.dependency", "outcome": "melalog.outcome",
-    "reason": "melalog.reason", "engine": "melalog.engine", "model": "melalog.model", "batch": "melalog.batch_size",
-}  # fmt: skip
-"""What a span may say, and how OpenTelemetry calls it. Of the picture, the answers and the risk: nothing."""
+from services.common.spans import Kind, Recorder, Span
 
 _TRACEPARENT = re.compile(r"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 _parent: contextvars.ContextVar[str] = contextvars.ContextVar("traceparent", default="")
-
-
-@dataclass
-class Noted:
-    """What is known of a span when it ends."""
-
-    name: str
-    attributes: dict[str, str | int] = field(default_factory=dict)
-
-
-class Recorder(Protocol):
-    """Makes spans; `otlp.Recorder` is the real one."""
-
-    def start(self, name: str, parent: str, kind: Kind, at_ns: int | None = None) -> Any:
-        """A span that has begun, now or at that time."""
-        ...
-
-    def traceparent(self, span: Any) -> str:
-        """What names it to others."""
-        ...
-
-    def finish(self, span: Any, noted: Noted, at_ns: int | None = None) -> None:
-        """End it."""
-        ...
-
-    def close(self) -> None:
-        """Send what is left; takes two seconds at most."""
-        ...
 
 
 _recorder: Recorder | None = None
@@ -61,7 +25,7 @@ def configure(service: str, endpoint: str) -> None:
     if endpoint:
         from services.common import otlp  # noqa: PLC0415  (loads the exporter)
 
-        _recorder = otlp.Recorder(service, endpoint)
+        _recorder = otlp.OtlpRecorder(service, endpoint)
 
 
 def close() -> None:
@@ -92,23 +56,23 @@ def header() -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def span(name: str, kind: Kind = "internal", *, wanted: bool = True, **attributes: str | int) -> Iterator[Noted]:
+def span(name: str, kind: Kind = "internal", *, wanted: bool = True, **attributes: str | int) -> Iterator[Span]:
     """One step of the request in hand; what is handed on within it names it as the parent."""
-    noted = Noted(name, attributes)
+    opened = Span(name, attributes)
     recorder = _recorder
     if recorder is None or not wanted:
-        yield noted
+        yield opened
         return
     begun = recorder.start(name, _parent.get(), kind)
     token = _parent.set(recorder.traceparent(begun))
     try:
-        yield noted
+        yield opened
     except BaseException as error:
-        noted.attributes.setdefault("error", type(error).__name__)  # never its text
+        opened.attributes.setdefault("error", type(error).__name__)  # never its text
         raise
     finally:
         _parent.reset(token)
-        recorder.finish(begun, noted)
+        recorder.finish(begun, opened)
 
 
 def record(name: str, began: float, ended: float, **attributes: str | int) -> None:
@@ -117,4 +81,4 @@ def record(name: str, began: float, ended: float, **attributes: str | int) -> No
         return
     wall = time.time() - time.perf_counter()
     begun = _recorder.start(name, _parent.get(), "internal", round((wall + began) * 1e9))
-    _recorder.finish(begun, Noted(name, attributes), round((wall + ended) * 1e9))
+    _recorder.finish(begun, Span(name, attributes), round((wall + ended) * 1e9))

@@ -3,6 +3,9 @@
 from typing import Any
 
 from fusion.prompt import LANGUAGES
+from services.common.settings import Settings
+
+LIMIT = f"at most {Settings.model_fields['max_body_mb'].default:.0f} MB and 50 megapixels"
 
 ASSESSMENT_BODY: dict[str, Any] = {
     "requestBody": {
@@ -17,7 +20,7 @@ ASSESSMENT_BODY: dict[str, Any] = {
                         "image": {
                             "type": "string",
                             "format": "binary",
-                            "description": "JPEG, PNG, WebP or HEIC; at most 15 MB and 50 megapixels",
+                            "description": f"JPEG, PNG, WebP or HEIC; {LIMIT}",
                         },
                         "questionnaire": {
                             "type": "string",

@@ -176,13 +176,13 @@ def test_a_candidate_without_provenance_is_refused(candidate: Path, released: Pa
 def test_a_graph_that_breaks_the_contract_is_refused(
     candidate: Path, released: Path, work: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = release_gate.evaluate.run
+    real = release_gate.measurement.run
 
     def shifted(model: Path, cache: np.ndarray) -> dict[str, np.ndarray]:
         found = real(model, cache)
         return {**found, "melanoma": found["melanoma"] + 0.2}
 
-    monkeypatch.setattr(release_gate.evaluate, "run", shifted)
+    monkeypatch.setattr(release_gate.measurement, "run", shifted)
     check = gate(candidate, released, work)["contract"]
     assert not check.passed
     assert "melanoma is classes.mel" in check.detail

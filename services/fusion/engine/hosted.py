@@ -1,6 +1,7 @@
 """The hosted model's port and its adapter to any OpenAI-compatible server."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any, Literal, Protocol
 
@@ -17,6 +18,8 @@ RETRY_NEEDS_S = 2.0
 """A repair or a retry is tried only when this is left: a 70B model needs it for its shortest answer."""
 MAX_REQUESTS = 3
 """Per explanation, whatever the reasons: another format, a busy server, a repair."""
+FORMAT_MEMORY_S = 600.0
+"""How long a refused response format is skipped; then it is tried again, because one 400 may be an accident."""
 REASONS = (
     "unauthorized", "model_not_found", "rate_limited", "quota", "server_error", "rejected", "connection",
     "connect_timeout", "timeout", "garbage", "refusal", "unusable_answer", "budget",
@@ -72,6 +75,7 @@ class OpenAIExplainer:
         response_format: Literal["auto"] | Format = "auto",
         meter: Meter | None = None,
         headers: Callable[[], dict[str, str]] = dict,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`api_key`: may be asked for anew at every request, so that a key is changed without a restart.
 
@@ -79,7 +83,8 @@ class OpenAIExplainer:
         """
         self.model, self._meter, self._headers = model, meter, headers
         self._client = completion.client(base_url, api_key)
-        self._forms = completion.FORMATS if response_format == "auto" else (response_format,)
+        self._all_forms = completion.FORMATS if response_format == "auto" else (response_format,)
+        self._forms, self._forms_until, self._clock = self._all_forms, 0.0, clock
 
     async def explain(self, briefing: Briefing, within_s: float) -> HostedAnswer:
         """One call, and one repair if it is worth it and two seconds are left."""
@@ -119,7 +124,8 @@ class OpenAIExplainer:
 
     async def _ask(self, chat: list[dict[str, str]], schema: dict[str, Any], budget: "_Budget") -> Completion:
         """One answer; a busy server is tried once more, and a format it refuses is given up for the next."""
-        forms, retried = self._forms, False
+        forms, retried = self._usable_forms(), False
+        first = forms[0]
         while True:
             budget.requests += 1
             sent = completion.body(self.model, chat, schema, forms[0])
@@ -136,10 +142,15 @@ class OpenAIExplainer:
                 retried = True
                 await asyncio.sleep(wait)
             else:
-                self._forms = forms  # what works is remembered; what never worked is not
+                if forms[0] != first:
+                    self._forms, self._forms_until = forms, self._clock() + FORMAT_MEMORY_S
                 if self._meter is not None:
                     self._meter.spent(answer.prompt_tokens, answer.completion_tokens)
                 return answer
+
+    def _usable_forms(self) -> tuple[Format, ...]:
+        """Those not refused lately, the strictest first."""
+        return self._forms if self._clock() < self._forms_until else self._all_forms
 
     async def close(self) -> None:
         """Close the connection pool."""

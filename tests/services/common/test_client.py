@@ -3,12 +3,14 @@
 import asyncio
 import random
 
-from services.common.client import ServiceClient
+import pytest
+
+from services.common.client import FAILURES_TO_TRIP, DependencyFailure, ServiceClient
 from services.common.deadline import Deadline
 from services.contracts import VerdictResponse
 from tests.chaos.test_dependencies import JUDGED
 from tests.fakes.balancer import Balancer
-from tests.fakes.node import FakeNode
+from tests.fakes.node import FakeNode, says
 
 
 def ask(url: str, times: int) -> None:
@@ -38,3 +40,22 @@ def test_connections_are_kept_for_most_requests() -> None:
     ask(pod.url, 200)
     assert 5 <= len(pod.connections) <= 20
     pod.die()
+
+
+@pytest.mark.parametrize("status", [415, 422])
+def test_a_refusal_that_does_not_name_the_image_is_a_failure_of_the_service(status: int) -> None:
+    """Fusion refuses a body that we made: that says nothing of the picture, and is no success."""
+    node = FakeNode({})
+    node.behave = says(status, b'{"detail": "Not valid.", "errors": [{"field": "modality", "message": "?"}]}')
+
+    async def run() -> bool:
+        client = ServiceClient("fusion", node.url)
+        for _ in range(FAILURES_TO_TRIP):
+            with pytest.raises(DependencyFailure, match="invalid"):
+                await client.post("/v1/fuse", b"{}", VerdictResponse, Deadline.after(5))
+        is_open = client.breaker.open
+        await client.close()
+        return is_open
+
+    assert asyncio.run(run())
+    node.die()

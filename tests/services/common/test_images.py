@@ -18,7 +18,7 @@ from PIL import Image
 
 from models.classifier.serving.preprocess import prepare
 from services.common import images
-from services.common.errors import UnreadablePicture, UnsupportedPicture
+from services.common.errors import Overloaded, UnreadablePicture, UnsupportedPicture
 from tests.pictures import encode, lesion
 
 # As services.common.images sets it for the services; pytest's own filters would make errors of these.
@@ -351,3 +351,24 @@ def test_broken_metadata_is_not_worth_a_warning() -> None:
     found = alone(f"for data in {sent!r}:\n    print(images.decode(data, 288).size)")
     assert found.stdout == "(120, 90)\n" * len(sent)
     assert found.stderr == ""
+
+
+def test_a_bug_of_ours_is_not_called_a_damaged_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    def bug(_: Image.Image) -> Image.Image:
+        raise AttributeError
+
+    monkeypatch.setattr(images, "_flatten", bug)
+    with pytest.raises(AttributeError):
+        images.decode(encode(lesion(64, 64)), 32)
+
+
+@pytest.mark.parametrize("step", ["_load", "_flatten"])
+def test_a_picture_that_memory_has_no_room_for_is_not_called_damaged(
+    monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    def full(*_: object) -> Image.Image:
+        raise MemoryError
+
+    monkeypatch.setattr(images, step, full)
+    with pytest.raises(Overloaded, match="not enough memory"):
+        images.decode(encode(lesion(64, 64)), 32)

@@ -12,7 +12,7 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.common import telemetry, tracing
+from services.common import spans, telemetry, tracing
 from tests.fakes.collector import Collector
 
 SECRET = "the-answer-is-yes"  # noqa: S105  (a marker to look for, no password)
@@ -101,7 +101,7 @@ def test_attributes_outside_the_allow_list_and_errors_words_never_leave() -> Non
 
 
 def test_the_allow_list_is_no_wider_than_the_logs() -> None:
-    assert set(tracing.ATTRIBUTES) - {"batch"} <= telemetry.ALLOWED
+    assert set(spans.ATTRIBUTES) - {"batch"} <= telemetry.ALLOWED
 
 
 @pytest.mark.parametrize("how", ["closed", "silent", "refusing"])

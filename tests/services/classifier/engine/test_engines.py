@@ -66,6 +66,7 @@ def test_openvino_keeps_a_batch_when_the_next_one_comes(folder: Path) -> None:
     assert np.array_equal(first[0].heatmap, before)
 
 
+@pytest.mark.skipif(not open_vino.has_bf16(), reason="this processor has no bfloat16")
 def test_the_released_model_answers_nearly_the_same_in_bf16_because_of_what_stays_in_float32() -> None:
     released = Artifact.load(RELEASED).manifest
     assert released.bf16 is not None
@@ -79,6 +80,16 @@ def test_the_released_model_answers_nearly_the_same_in_bf16_because_of_what_stay
     exact = OnnxEngine(model, 1).run(pictures)
     same(OpenVinoEngine(model, 1, "bf16", released.bf16.float32_before).run(pictures), exact, 0.03)
     assert shift(released.bf16.float32_before) < 0.6 * shift(())
+
+
+def test_what_auto_serves_on_this_processor_answers_as_onnx_runtime_in_float32() -> None:
+    """Whatever instruction set it has: bfloat16 where there is one, else float32."""
+    released = Artifact.load(RELEASED)
+    size = released.manifest.input.size
+    pixels = np.stack([np.asarray(lesion(size, size, seed=seed)) for seed in range(3)])
+    engine = factory.make(Settings(), released, 1)
+    assert engine.name.endswith("-bf16" if open_vino.has_bf16() else "-cpu")
+    same(engine.run(pixels), OnnxEngine(RELEASED / MODEL_FILE, 1).run(pixels), 0.03)
 
 
 def test_openvino_never_reports_to_its_maker(folder: Path, tmp_path: Path) -> None:

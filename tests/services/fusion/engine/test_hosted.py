@@ -333,6 +333,21 @@ def test_a_format_that_is_refused_is_given_up_for_the_next_and_that_is_remembere
     assert all(schema in request.body["messages"][0]["content"] for request in server.requests)
 
 
+def test_one_accidental_400_does_not_give_a_format_up_for_good() -> None:
+    now = [0.0]
+
+    async def run(server: OpenAIServer) -> None:
+        explainer = OpenAIExplainer(server.base_url, "a-key", "m", clock=lambda: now[0])
+        for seconds in (0.0, hosted.FORMAT_MEMORY_S - 1, hosted.FORMAT_MEMORY_S + 1):
+            now[0] = seconds
+            await explainer.explain(CASE, PATIENT_S)
+        await explainer.close()
+
+    with OpenAIServer(fake.http_error(400), GOOD_TEXT) as server:
+        asyncio.run(run(server))
+    assert formats(server) == ["json_schema", "json_object", "json_object", "json_schema"]
+
+
 def test_a_server_that_refuses_everything_teaches_nothing() -> None:
     async def run(server: OpenAIServer) -> None:
         explainer = OpenAIExplainer(server.base_url, "a-key", "m")
