@@ -21,6 +21,7 @@ from models.classifier.data.labels import MALIGNANT, MELANOMA
 from models.classifier.evaluation import measurement, statistics, subgroups
 from models.classifier.network.networks import Served
 from models.classifier.serving.artifact import MODEL_FILE, Artifact, ArtifactError
+from models.common.files import replace_folder
 
 MARGIN = 0.01
 """AUC a candidate may lose: a judgement, small against the width of the intervals."""
@@ -170,12 +171,9 @@ def large_enough(rows: list[table.Row]) -> dict[str, NDArray[np.bool_]]:
 
 
 def install(candidate: Path, released: Path) -> None:
-    """Put a copy of the candidate in the released model's place; a failure on the way leaves the old one."""
-    unfinished, old = released.with_name(released.name + ".unfinished"), released.with_name(released.name + ".old")
-    for leftover in (unfinished, old):
-        shutil.rmtree(leftover, ignore_errors=True)
+    """Put a copy of the candidate in the released model's place, in one step: there is a whole one at any time."""
+    unfinished = released.with_name(released.name + ".unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
     shutil.copytree(candidate, unfinished)
     Artifact.load(unfinished)
-    released.rename(old)
-    unfinished.rename(released)
-    shutil.rmtree(old)
+    replace_folder(unfinished, released)
