@@ -1,5 +1,8 @@
 """The command line's table of contents."""
 
+from importlib.metadata import version
+from typing import Annotated
+
 import typer
 
 from cli import (
@@ -32,6 +35,23 @@ app = typer.Typer(
     help="Melanoma risk from a picture and a questionnaire. Research software, not a medical device.",
     epilog="Start with `melalog serve` in one shell and `melalog assess PICTURE` in another.",
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"melalog {version('melalog')}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Options of the program itself; the text of its help is above."""
+
+
 app.command(name="serve")(serve.command)
 app.command(name="assess")(assess.command)
 app.command(name="known-answer")(check_known_answer.command)

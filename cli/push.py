@@ -26,7 +26,7 @@ def command(
         str, typer.Argument(help="orchestrator, classifier, vlm, fusion, classifier-gpu, engine, app or train.")
     ],
     model: Annotated[Path | None, typer.Option(help="Folder of a released model; default: the shipped one.")] = None,
-    registry: Annotated[str, typer.Option(help="host[:port][/path]; default: MELALOG_REGISTRY.")] = "",
+    registry: Annotated[str, typer.Option(help=r"host[:port]\[/path]; default: MELALOG_REGISTRY.")] = "",
     into: Annotated[
         str, typer.Option("--overlay", help="Overlay to write the digest into: a name such as production, or a folder.")
     ] = "",
