@@ -35,14 +35,14 @@ async def classify(request: Request, *, heatmap: bool = False) -> ClassifyRespon
     """Classify the picture in the body (JPEG, PNG, WebP or HEIC)."""
     deadline = Deadline.from_headers(request.headers, settings.deadline_s)
     data = await body.read(request)
-    core: Classifier = app.state.classifier
+    core: Classifier = app.state.core
     return await core.classify(data, deadline, with_heatmap=heatmap)
 
 
 @app.get("/v1/model")
 async def model() -> dict[str, object]:
     """The model that is deployed, with its measured figures."""
-    core: Classifier = app.state.classifier
+    core: Classifier = app.state.core
     return {**core.model.model_dump(), "metrics": {k: v.model_dump() for k, v in core.variant.metrics.items()}}
 
 
@@ -53,7 +53,7 @@ class ClassifierService:
 
     def __init__(self) -> None:
         serving.begin("classifier", settings)
-        self.core = app.state.classifier = Classifier(
+        self.core = app.state.core = Classifier(
             artifact, engine, decoders=threads, file=factory.file(settings, artifact)
         )
         self.core.warm_up()

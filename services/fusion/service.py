@@ -27,7 +27,7 @@ app = common.create("Melalog fusion", "One risk from findings and answers.")
 @app.post("/v1/fuse", response_model=FuseResponse, responses=problems.RESPONSES)
 async def fuse(request: Request, findings: FuseRequest) -> FuseResponse:
     """Weigh findings and answers."""
-    core: Fuser = app.state.fuser
+    core: Fuser = app.state.core
     if findings.language not in prompt.LANGUAGES:
         wrong = FieldError("language", f"must be one of {', '.join(prompt.LANGUAGES)}")
         raise InvalidInput("There is no explanation in that language.", wrong)
@@ -42,10 +42,10 @@ async def fuse(request: Request, findings: FuseRequest) -> FuseResponse:
 async def model() -> dict[str, object]:
     """Which rules, questions and hosted model are in use."""
     return {
-        **app.state.fuser.rules.about,
+        **app.state.core.rules.about,
         "prompt": prompt.VERSION,
         "languages": list(prompt.LANGUAGES),
-        "llm": settings.llm_model if app.state.fuser.asked else None,
+        "llm": settings.llm_model if app.state.core.asked else None,
     }
 
 
@@ -63,7 +63,7 @@ class FusionService:
         explainer = Capped(OpenAIExplainer(host, key, model, form, spending, handed), spending)
         rules = decide.Rules.of(settings)
         rules.note()
-        self.core = app.state.fuser = Fuser(rules, explainer, key)
+        self.core = app.state.core = Fuser(rules, explainer, key)
         structlog.get_logger().info("rules loaded", engine="llm" if self.core.asked else "rules")
 
     @bentoml.on_shutdown

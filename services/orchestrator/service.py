@@ -72,7 +72,7 @@ async def assess(request: Request, *, heatmap: bool = False) -> Assessment | Res
         with metrics.step("upload"):
             sent = await submission.read(request, settings.max_picture_bytes)
         await held.enter_async_context(_one_of(slots))
-        core: Assessor = app.state.assessor
+        core: Assessor = app.state.core
         if canned is not None:
             core = canned.assessor(request.headers.get(sandbox.HEADER), sent)
         work = partial(core.assess, sent, heatmap=heatmap)
@@ -142,7 +142,7 @@ class OrchestratorService:
         serving.begin("orchestrator", settings)
         self.nodes = app.state.nodes = HttpNodes(settings.classifier_url, settings.vlm_url, settings.fusion_url)
         rules = decide.Rules.of(settings)
-        app.state.assessor = Assessor(self.nodes, rules, settings.deadline_s)
+        app.state.core = Assessor(self.nodes, rules, settings.deadline_s)
         metrics.begin()
         rules.note()
 

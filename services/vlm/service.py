@@ -24,14 +24,14 @@ async def verdict(request: Request) -> VerdictResponse:
     """Ask the engine about the picture in the body (JPEG, PNG, WebP or HEIC)."""
     deadline = Deadline.from_headers(request.headers, settings.deadline_s)
     data = await body.read(request)
-    core: Verdicts = app.state.verdicts
+    core: Verdicts = app.state.core
     return await core.judge(data, deadline)
 
 
 @app.get("/v1/model")
 async def model() -> dict[str, object]:
     """Which engine and model answers, what it is meant for, and its measured figures."""
-    core: Verdicts = app.state.verdicts
+    core: Verdicts = app.state.core
     told = core.model.model_dump() if core.model else {"name": None}
     calibrated = {"calibrated": core.release is not None}
     if core.release is None:
@@ -50,7 +50,7 @@ class VlmService:
         serving.begin("vlm", settings)
         threads = settings.threads or usable_cores()
         engine = factory.engine(settings, release, threads)
-        self.core = app.state.verdicts = Verdicts(engine, decoders=threads, release=release)
+        self.core = app.state.core = Verdicts(engine, decoders=threads, release=release)
         if model := self.core.model:
             metrics.note_model(model.name, model.version, model.sha256)
         digest = release.sha256 if release else None

@@ -29,9 +29,9 @@ CAP = 200_000
 @pytest.fixture(autouse=True)
 def core(artifact: Artifact) -> Iterator[None]:
     before = structlog.get_config()
-    service.app.state.classifier = Classifier(artifact, OnnxEngine(artifact.folder / MODEL_FILE, 1), decoders=1)
+    service.app.state.core = Classifier(artifact, OnnxEngine(artifact.folder / MODEL_FILE, 1), decoders=1)
     yield
-    service.app.state.classifier.close()
+    service.app.state.core.close()
     structlog.configure(**before)
 
 
@@ -93,9 +93,9 @@ def test_a_triton_server_that_is_away_or_slow_is_a_503_until_it_answers(artifact
     digest = artifact.manifest.files[MODEL_FILE].sha256
     with serving(stub) as port:
         pass
-    service.app.state.classifier.close()
+    service.app.state.core.close()
     engine = TritonEngine(f"127.0.0.1:{port}", stub.name, 1, digest)
-    service.app.state.classifier = Classifier(artifact, engine, decoders=1)
+    service.app.state.core = Classifier(artifact, engine, decoders=1)
     away = ask("POST", "/v1/classify", encode(lesion()))
     assert (away.status_code, away.headers["retry-after"]) == (503, "1")
     assert away.headers["content-type"] == "application/problem+json"

@@ -38,12 +38,12 @@ def service() -> Iterator[ModuleType]:
         module = importlib.import_module("services.fusion.service")
     yield module
     if hasattr(module.app.state, "fuser"):
-        del module.app.state.fuser
+        del module.app.state.core
 
 
 def call(service: ModuleType, explainer: Explainer | None, body: object, **headers: str) -> httpx2.Response:
     async def run() -> httpx2.Response:
-        core = service.app.state.fuser = Fuser(Rules(0.025), explainer)
+        core = service.app.state.core = Fuser(Rules(0.025), explainer)
         transport = httpx2.ASGITransport(app=Edge(service.app, 100_000))
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         content = body if isinstance(body, bytes) else json.dumps(body).encode()

@@ -36,7 +36,7 @@ def service() -> Iterator[ModuleType]:
         module = importlib.import_module("services.vlm.service")
     yield module
     if hasattr(module.app.state, "verdicts"):
-        del module.app.state.verdicts
+        del module.app.state.core
 
 
 def picture(kind: str = "JPEG") -> bytes:
@@ -52,7 +52,7 @@ def call(
     **headers: str,
 ) -> httpx2.Response:
     async def run() -> httpx2.Response:
-        core = service.app.state.verdicts = Verdicts(engine, decoders=1)
+        core = service.app.state.core = Verdicts(engine, decoders=1)
         transport = httpx2.ASGITransport(app=Edge(service.app, CAP))
         try:
             async with httpx2.AsyncClient(transport=transport, base_url="http://vlm") as client:
@@ -200,7 +200,7 @@ def test_the_model_is_named(service: ModuleType) -> None:
 def test_the_bento_is_ready_without_an_engine(service: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     configured(service, monkeypatch, engine="none")
     bento = service.VlmService.inner()
-    assert bento.core is service.app.state.verdicts
+    assert bento.core is service.app.state.core
     assert (bento.core.engine, bento.core.release) == (None, None)
     asyncio.run(bento.close())
 
