@@ -27,7 +27,7 @@ def command(
 
     Then `docker compose up`, or `melalog push`.
     """
-    with user_errors.told():
+    with user_errors.as_usage_errors():
         wanted = [targets.named(name) for name in names or targets.SERVICES]
         found = container_engine.find()
         for target in wanted:

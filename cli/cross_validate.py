@@ -28,7 +28,7 @@ def command(
     if ensemble is not None and ensemble > folds:
         raise typer.BadParameter(f"--ensemble {ensemble}: there are only {folds} folds")
     known = os.environ.get("MELALOG_DATA_DIR")
-    with user_errors.told():
+    with user_errors.as_usage_errors():
         from models.classifier.evaluation import cross_validation
         from models.classifier.evaluation.reporting import cross_validation_page as reporting
 

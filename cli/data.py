@@ -30,7 +30,7 @@ Labels = Annotated[
 @app.command("list")
 def list_() -> None:
     """The data sets that can be read, their licences, and the layout each must have."""
-    with user_errors.told():
+    with user_errors.as_usage_errors():
         from models.classifier.data.datasets import DATASETS
     for name, dataset in DATASETS.items():
         typer.secho(name, bold=True)
@@ -45,7 +45,7 @@ def fetch(
     out: Annotated[Path, typer.Option(help="Folder to make.")],
 ) -> None:
     """Download a data set by the Kaggle client, or say what to do by hand."""
-    with user_errors.told():
+    with user_errors.as_usage_errors():
         from models.classifier.data.datasets import DATASETS
         from models.classifier.data.datasets.fetch import FetchError
         from models.classifier.data.datasets.fetch import fetch as download
@@ -53,7 +53,7 @@ def fetch(
         raise typer.BadParameter(f"no data set {name}; there are {', '.join(DATASETS)}")
     typer.echo(f"licence: {DATASETS[name].licence}")
     try:
-        with user_errors.told():
+        with user_errors.as_usage_errors():
             download(DATASETS[name], out)
     except FetchError as error:
         typer.secho(str(error), err=True, fg=typer.colors.RED)
@@ -72,7 +72,7 @@ def table(
     ] = False,
 ) -> None:
     """Write one table out of one or several data sets."""
-    with user_errors.told():
+    with user_errors.as_usage_errors():
         rows = _rows(sets, columns, labels)
         from models.classifier.data.table import write_csv
 
@@ -95,7 +95,7 @@ def check(
     labels: Labels = None,
 ) -> None:
     """Look for leaks, unreadable files, duplicates and wrong labels. Exit status 1 for leaks and unreadable files."""
-    with user_errors.told():
+    with user_errors.as_usage_errors():
         from models.classifier.data.table_checks import KINDS
         from models.classifier.data.table_checks import check as examine
         from models.classifier.evaluation.reporting import table_page as page
@@ -130,7 +130,7 @@ def split(
     """Split by group, the labels of each source spread evenly; write a table, class folders, or both."""
     if out is None and folders is None:
         raise typer.BadParameter("name what to write: --out TABLE.csv, --folders FOLDER, or both")
-    with user_errors.told():
+    with user_errors.as_usage_errors():
         from models.classifier.data import split as splitting
         from models.classifier.data.datasets.groups import joined
         from models.classifier.data.table import write_csv

@@ -29,7 +29,7 @@ def command(
     views: Annotated[bool, typer.Option(help="Also measure eight turns and mirrors; takes 8 times as long.")] = True,
 ) -> None:
     """Measure an artifact: figures with intervals, curves, thresholds, subgroups, worst errors."""
-    with user_errors.told():
+    with user_errors.as_usage_errors():
         from models.classifier.data import table as tables
         from models.classifier.evaluation.measurement import released_rows
         from models.classifier.evaluation.reporting import evaluation_page

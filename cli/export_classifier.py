@@ -43,7 +43,7 @@ def classifier(
     ] = False,
 ) -> None:
     """Calibrate, gate, export and measure finished runs as one artifact; `melalog release` then puts it in place."""
-    with user_errors.told():
+    with user_errors.as_usage_errors():
         from export import candidate, ensemble
         from models.classifier.release import release_figures
         from models.classifier.training.config import TrainConfig

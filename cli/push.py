@@ -42,7 +42,7 @@ def command(
 
     Prints the line that rolls it out and the one that rolls it back.
     """
-    with user_errors.told():
+    with user_errors.as_usage_errors():
         target = targets.named(service)
         at = Registry.parse(registry or load().registry)
         file = overlay.find(ROOT, into) if into else None

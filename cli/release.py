@@ -27,7 +27,7 @@ def command(
     only reported.
     """
     os.environ["MELALOG_DATA_DIR"] = str(data)  # plans may name files in it
-    with user_errors.told():
+    with user_errors.as_usage_errors():
         from export import release_gate
         from models.classifier.serving.artifact import Artifact
 
@@ -41,6 +41,6 @@ def command(
     if dry_run:
         typer.echo("the gate is open; --dry-run: nothing was changed")
         return
-    with user_errors.told():
+    with user_errors.as_usage_errors():
         release_gate.install(candidate, released)
     typer.echo(f"released to {released}")

@@ -27,7 +27,7 @@ def classifier(
     version: Annotated[str, typer.Option(help="The artifact's version.")] = "0.1.0",
 ) -> None:
     """Train, calibrate, export and measure a lesion classifier: on one device, or on many under `torchrun`."""
-    with user_errors.told():
+    with user_errors.as_usage_errors():
         from export import candidate, ensemble
         from models.classifier.release import release_figures
         from models.classifier.training import devices, folds, start

@@ -16,7 +16,7 @@ ERRORS = {
 
 
 @contextmanager
-def told() -> Iterator[None]:
+def as_usage_errors() -> Iterator[None]:
     """Say what is missing, wrong, full or broken. Anything else is a mistake of ours, and keeps its traceback."""
     try:
         yield

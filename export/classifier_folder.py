@@ -22,7 +22,7 @@ from models.classifier.data import image_pool, table
 from models.classifier.data.labels import CLASSES, MALIGNANT, MELANOMA
 from models.classifier.evaluation import statistics
 from models.classifier.network.networks import VIEWS, Served
-from models.classifier.network.ood import Gate
+from models.classifier.network.ood import OodDetector
 from models.classifier.serving.artifact import MODEL_FILE, sha256
 from models.classifier.training.config import TrainConfig
 from models.classifier.training.folds import Folds
@@ -141,7 +141,7 @@ def write_graph(
     fitted: Calibration,
     size: int,
     path: Path,
-    module: Gate | None = None,
+    module: OodDetector | None = None,
     views: int = 1,
     checked: NDArray[np.uint8] | None = None,
 ) -> None:

@@ -45,7 +45,7 @@ class Rows:
 class Fitted:
     """The module for the graph, and what the manifest says of it."""
 
-    module: gate.Gate
+    module: gate.OodDetector
     manifest: dict[str, Any]
 
 
@@ -76,7 +76,7 @@ def make(network: nn.Module, views: int, config: TrainConfig, data: Rows) -> Fit
     labels, kinds = np.array([row.label for row in chosen]), np.array([row.source in PHOTOGRAPHS for row in chosen])
     try:
         fitted = gate.fit(_signatures(perception, _load(chosen, config)), labels, kinds)
-    except gate.GateError:
+    except gate.OodError:
         return None
     unseen = _signatures(perception, _load(held, config))
     module, threshold = _edge(fitted, unseen, photograph)
@@ -86,9 +86,9 @@ def make(network: nn.Module, views: int, config: TrainConfig, data: Rows) -> Fit
     return Fitted(module, _describe(module, threshold, passed, unseen, photograph))
 
 
-def _edge(fitted: gate.Parameters, unseen: Array, photograph: NDArray[np.bool_]) -> tuple[gate.Gate, float]:
+def _edge(fitted: gate.Parameters, unseen: Array, photograph: NDArray[np.bool_]) -> tuple[gate.OodDetector, float]:
     """The gate, and the threshold at which the wanted shares of these held-out pictures pass."""
-    module = gate.Gate(gate.scale(fitted, unseen, photograph, (PASS["dermoscopy"], PASS["photograph"]))).eval()
+    module = gate.OodDetector(gate.scale(fitted, unseen, photograph, (PASS["dermoscopy"], PASS["photograph"]))).eval()
     ood, _ = _run(module, unseen)
     sides = {"dermoscopy": ~photograph, "photograph": photograph}
     return module, max(float(np.quantile(ood[side], PASS[name], method="higher")) for name, side in sides.items())
@@ -134,14 +134,14 @@ def _signatures(perception: Perception, cache: NDArray[np.uint8], batch: int = 3
 
 
 @torch.inference_mode()
-def _run(module: gate.Gate, signatures: NDArray[np.float32]) -> tuple[Array, Array]:
+def _run(module: gate.OodDetector, signatures: NDArray[np.float32]) -> tuple[Array, Array]:
     """`ood` and `photograph`, as the graph gives them."""
     ood, photograph = module(torch.from_numpy(signatures))
     return ood.numpy(), photograph.numpy()
 
 
 def _describe(
-    module: gate.Gate, threshold: float, passed: dict[str, float], unseen: Array, photograph: NDArray[np.bool_]
+    module: gate.OodDetector, threshold: float, passed: dict[str, float], unseen: Array, photograph: NDArray[np.bool_]
 ) -> dict[str, Any]:
     """The manifest's part."""
     _, told = _run(module, unseen)

@@ -36,8 +36,8 @@ class SignIn(BaseModel):
     scope: str | None = None
 
 
-class Gate:
-    """Lets callers in as the settings say. No identity is kept or logged: only its keyed hash."""
+class Authenticator:
+    """Authenticates callers as the settings say. No identity is kept or logged: only its keyed hash."""
 
     def __init__(self, settings: Settings) -> None:
         """Ends the process with words when the file of keys cannot be used."""
@@ -54,7 +54,7 @@ class Gate:
             except ApiKeysError as error:
                 raise SystemExit(f"MELALOG_API_KEYS_FILE: {error}") from None
 
-    async def enter(self, credentials: Credentials) -> str:
+    async def authenticate(self, credentials: Credentials) -> str:
         """The caller's keyed hash, empty where nobody has to sign in.
 
         Raises Unauthenticated, Forbidden, SignInDown.
@@ -68,9 +68,9 @@ class Gate:
         telemetry.note_caller(caller)
         return caller
 
-    async def enter_paced(self, credentials: Credentials) -> None:
-        """As `enter`, for what costs work: also raises RateLimited."""
-        caller = await self.enter(credentials)
+    async def authenticate_paced(self, credentials: Credentials) -> None:
+        """As `authenticate`, for what costs work: also raises RateLimited."""
+        caller = await self.authenticate(credentials)
         if caller and (wait := self._limiter.wait(caller)):
             raise RateLimited("You have asked too often; try again in a moment.", math.ceil(wait))
 
@@ -90,7 +90,7 @@ class Gate:
             raise Unauthenticated("This server takes API keys only.", "invalid_token")
         return f"oidc {await self._tokens.subject(credential)}"
 
-    def told(self) -> SignIn:
+    def requirements(self) -> SignIn:
         """What an app has to know."""
         ours = self._settings
         if not self.required:

@@ -23,7 +23,7 @@ from services.common.settings import load
 from services.contracts import Assessment
 from services.orchestrator import deployment, fhir, metrics, sandbox, stream, submission
 from services.orchestrator.api_schema import ASSESSMENT_BODY, REPRESENTATIONS
-from services.orchestrator.auth import Gate, SignIn, refuse_open
+from services.orchestrator.auth import Authenticator, SignIn, refuse_open
 from services.orchestrator.core import Assessor
 from services.orchestrator.nodes import HttpNodes
 from services.orchestrator.sandbox import Sandbox
@@ -50,7 +50,7 @@ if settings.cors_origins:
         expose_headers=[common.REQUEST_ID, "Retry-After", "WWW-Authenticate"],
     )  # fmt: skip
 UPLOADS_PER_SLOT = 2
-gate = Gate(settings)
+authenticator = Authenticator(settings)
 canned = Sandbox(decide.Rules.of(settings), settings.deadline_s) if settings.sandbox else None
 slots = asyncio.Semaphore(settings.max_in_flight)
 uploads = asyncio.Semaphore(UPLOADS_PER_SLOT * settings.max_in_flight)
@@ -59,7 +59,7 @@ uploads = asyncio.Semaphore(UPLOADS_PER_SLOT * settings.max_in_flight)
 @app.post(
     "/v1/assessments",
     response_model=Assessment,
-    dependencies=[Depends(gate.enter_paced)],
+    dependencies=[Depends(authenticator.authenticate_paced)],
     responses={**problems.RESPONSES, **problems.responses(401, 403, 406), 200: REPRESENTATIONS},
     openapi_extra=ASSESSMENT_BODY,
 )
@@ -105,10 +105,10 @@ async def questions(request: Request) -> dict[str, Any] | Response:
 @app.get("/v1/sign-in")
 async def sign_in() -> SignIn:
     """Whether callers have to sign in here, and with whom."""
-    return gate.told()
+    return authenticator.requirements()
 
 
-@app.get("/v1/models", dependencies=[Depends(gate.enter)], responses=problems.responses(401, 403))
+@app.get("/v1/models", dependencies=[Depends(authenticator.authenticate)], responses=problems.responses(401, 403))
 async def models() -> dict[str, Any]:
     """What is deployed: name, version, digest and measured figures of each model."""
     return sandbox.MODELS if canned else await deployment.models(app.state.nodes)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from models.classifier.calibration.class_scores import Calibration
 from models.classifier.data.labels import CLASSES, MALIGNANT, MELANOMA
-from models.classifier.network.ood import Gate
+from models.classifier.network.ood import OodDetector
 from models.classifier.network.saliency import activation_map, scaled
 
 Normalisation = Literal["imagenet", "half", "none"]
@@ -142,7 +142,9 @@ class Served(nn.Module):
 
     OUTPUTS = ("melanoma", "malignant", "classes", "logit", "ood", "heatmap", "embedding", "photograph")
 
-    def __init__(self, network: nn.Module, calibration: Calibration, gate: Gate | None = None, views: int = 1) -> None:
+    def __init__(
+        self, network: nn.Module, calibration: Calibration, gate: OodDetector | None = None, views: int = 1
+    ) -> None:
         """`gate`: where there is none, `ood` is the free energy and there is no `photograph`."""
         super().__init__()
         self.perception = Perception(network, views)

@@ -23,7 +23,7 @@ FEWEST = 5
 """A diagnosis with fewer pictures than this in a modality gives no mean of its own."""
 
 
-class GateError(ValueError):
+class OodError(ValueError):
     """The pictures at hand do not make a gate; the message says what is missing."""
 
 
@@ -57,12 +57,12 @@ class Parameters:
 def fit(
     features: NDArray[np.float32], labels: NDArray[np.int64], photograph: NDArray[np.bool_], rank: int = RANK
 ) -> Parameters:
-    """Fit on features [N, D] of training pictures. Raises GateError unless both modalities have pictures enough."""
+    """Fit on features [N, D] of training pictures. Raises OodError unless both modalities have pictures enough."""
     x = features.astype(np.float64)
     sides = (~photograph, photograph)
     least = min(int(side.sum()) for side in sides)
     if least < 2 * FEWEST:
-        raise GateError(f"a gate needs pictures of both modalities, at least {2 * FEWEST} of each; one has {least}")
+        raise OodError(f"a gate needs pictures of both modalities, at least {2 * FEWEST} of each; one has {least}")
     # Both modalities count the same, however many pictures each has.
     share = np.where(photograph, 0.5 / photograph.sum(), 0.5 / (~photograph).sum())
     centre = share @ x
@@ -82,7 +82,7 @@ def scale(
 ) -> Parameters:
     """Measure each modality in its own quantile on unseen pictures: the wanted shares pass at about 1."""
     with torch.inference_mode():
-        distances = Gate(fitted).distances(torch.from_numpy(unseen)).numpy()
+        distances = OodDetector(fitted).distances(torch.from_numpy(unseen)).numpy()
     edges = [float(np.quantile(distances[i][side], wanted[i])) for i, side in enumerate((~photograph, photograph))]
     dermoscopy, photo = (replace(m, scale=edge) for m, edge in zip(fitted.modalities, edges, strict=True))
     return replace(fitted, modalities=(dermoscopy, photo))
@@ -98,7 +98,7 @@ def _usual(projected: Array, labels: NDArray[np.int64], left: Array) -> Modality
     return Modality(means, np.linalg.cholesky(np.linalg.inv(covariance)), float(left.mean()))
 
 
-class Gate(nn.Module):
+class OodDetector(nn.Module):
     """The fitted gate as part of a graph: features [N, D] to (ood [N], photograph [N])."""
 
     centre: Tensor

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from models.classifier.evaluation import non_lesions
 from models.classifier.network import ood as gate
-from models.classifier.network.ood import Gate, GateError
+from models.classifier.network.ood import OodDetector, OodError
 
 D = 40
 F = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
@@ -27,17 +27,17 @@ def sample(
     return (inner @ directions + rng.normal(0, 0.3, (n, D))).astype(np.float32), labels, photograph
 
 
-def run(module: Gate, features: F) -> tuple[F, F]:
+def run(module: OodDetector, features: F) -> tuple[F, F]:
     with torch.inference_mode():
         ood, photograph = module(torch.from_numpy(features))
     return ood.numpy(), photograph.numpy()
 
 
 @cache
-def fitted(rank: int = 8) -> Gate:
+def fitted(rank: int = 8) -> OodDetector:
     parameters = gate.fit(*sample(1500, 0), rank=rank)
     unseen, _, photograph = sample(1500, 1)
-    return Gate(gate.scale(parameters, unseen, photograph, (0.99, 0.975)))
+    return OodDetector(gate.scale(parameters, unseen, photograph, (0.99, 0.975)))
 
 
 def test_unseen_pictures_pass_at_the_wanted_rate_and_strange_ones_do_not() -> None:
@@ -70,13 +70,13 @@ def test_the_distance_is_mahalanobis_to_the_nearest_mean() -> None:
         precision = modality.whitening @ modality.whitening.T
         away = projected[:, None] - modality.means[None]
         nearest = np.einsum("nmi,ij,nmj->nm", away, precision, away).min(1)
-        found = Gate(parameters).distances(torch.from_numpy(features))[i].numpy()
+        found = OodDetector(parameters).distances(torch.from_numpy(features))[i].numpy()
         assert found == pytest.approx(nearest / 8 + left / modality.residual, rel=1e-3)
 
 
 def test_a_gate_needs_both_modalities() -> None:
     features, labels, photograph = sample(100, 0)
-    with pytest.raises(GateError, match="both modalities"):
+    with pytest.raises(OodError, match="both modalities"):
         gate.fit(features, labels, np.zeros_like(photograph))
 
 
