@@ -1,8 +1,8 @@
 """What the person says of the spot, as log-odds: only ever raising, and bounded.
 
-A lay person's "no" is worth little (EVIDENCE 3.4: lay people cannot apply the checklists reliably, a third of melanomas
-are under 6 mm), so no sign and no answer are the same. Together the signs are worth no more than a positive weighted
-7-point checklist: 1.97 times (Walter 2013).
+A lay person's "no" is worth little: lay people cannot apply the checklists reliably, and a third of melanomas are under
+6 mm (docs/evidence.md, section 5). So no sign and no answer are the same. Together the signs are worth no more than a
+positive weighted 7-point checklist: 1.97 times (Walter 2013).
 """
 
 import math

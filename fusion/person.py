@@ -1,8 +1,8 @@
 """What is known of the person, as log-odds: age and sex, and the risk factors.
 
-Relative risks are given against the lowest-risk group, so each is divided by its population mean (EVIDENCE 3.6 rule 1).
-Factors that overlap share a cluster and count once, by their maximum (rule 5), which is divided by what the maximum is
-on average. The sum is shrunk and capped, because a naive product of the first eight is 951 times (rule 4).
+Relative risks are given against the lowest-risk group, so each is divided by its population mean. Factors that overlap
+share a cluster and count once, by their maximum, which is divided by what the maximum is on average. The sum is shrunk
+and capped, because a naive product of the first eight is 951 times. docs/evidence.md, sections 4.2 to 4.4, derives all.
 """
 
 import json
@@ -17,9 +17,9 @@ from fusion.questionnaire import Answers, Questionnaire
 SHRINK_AGE = 0.5
 """Judgement: incidence is per person-year, and older people also show more harmless lesions."""
 SHRINK_FACTORS = 0.5
-"""Judgement within the .3 to .6 of EVIDENCE 3.6 rule 4."""
+"""Judgement within .3 to .6 (docs/evidence.md, section 4.3)."""
 CAP_UP, CAP_DOWN = math.log(4), math.log(0.8)
-"""EVIDENCE 3.6 rules 2 and 4: answers that are all "no" lower a risk only a little."""
+"""docs/evidence.md, section 4.3: answers that are all "no" lower a risk only a little."""
 
 
 @dataclass(frozen=True)

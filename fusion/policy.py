@@ -7,7 +7,7 @@ from typing import Literal
 Level = Literal["low", "moderate", "high"]
 LEVELS: tuple[Level, ...] = ("low", "moderate", "high")
 CHANGE_FROM_AGE = 40
-"""A definite change after 40 is shown to a doctor whatever else is known (EVIDENCE 3.6 rule 7)."""
+"""A definite change after 40 is shown to a doctor whatever else is known (docs/evidence.md, section 7.2)."""
 USEFUL_SPECIFICITY = 0.5
 """A threshold that calls more than half of what is harmless suspicious would make every level moderate."""
 

@@ -70,7 +70,7 @@ def sigmoid(x: float) -> float:
 
 
 def decide(case: Case, questionnaire: Questionnaire, prior: float, thresholds: Thresholds = DEFAULT) -> Decision:
-    """Weigh everything (EVIDENCE 3.6) and say it in plain words."""
+    """Weigh everything (docs/evidence.md, section 1) and say it in plain words."""
     who = person.evaluate(case.answers, questionnaire)
     spot = lesion.evaluate(case.answers, questionnaire)
     seen = picture.evaluate(

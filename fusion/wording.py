@@ -1,4 +1,4 @@
-"""Every sentence a person reads, in one place and in plain words. Never "all clear" (EVIDENCE 4)."""
+"""Every sentence a person reads, in one place and in plain words. Never "all clear" (docs/evidence.md, section 8)."""
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet

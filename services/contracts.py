@@ -1,4 +1,4 @@
-"""The messages between services and the public answer (ARCHITECTURE, "The public HTTP contract").
+"""The messages between services and the public answer (docs/architecture.md).
 
 Fields are added, never renamed, removed or given another meaning. Unknown fields are ignored, so that
 versions can be mixed in a rolling update.

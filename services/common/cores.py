@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def usable_cores(quota_file: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
-    """At least 1. More threads than this make ONNX Runtime slower, not faster (ARCHITECTURE, "Facts")."""
+    """At least 1. More threads than this make ONNX Runtime slower, not faster (docs/architecture.md)."""
     # macOS has no affinity to ask for.
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:

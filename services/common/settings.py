@@ -91,7 +91,7 @@ class Settings(BaseSettings):
         return self
 
     setting: Literal["gp", "clinic", "screening"] = Field(
-        "gp", description="who shows spots here: sets the prior to 2.5 %, 1.6 % or 0.1 % (EVIDENCE 3.5)"
+        "gp", description="who shows spots here: sets the prior to 2.5 %, 1.6 % or 0.1 % (docs/evidence.md, section 2)"
     )
     prior: float = Field(
         PRIORS["gp"],

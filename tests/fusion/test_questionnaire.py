@@ -67,7 +67,7 @@ def test_estimate_between_two_sources_lies_between_them() -> None:
 
 
 def test_many_moles_is_a_judgement_and_says_so() -> None:
-    """Many moles say little of this one: EVIDENCE 3.6 rule 3 allows 1.0 to 1.2, not the 6.89 of the source."""
+    """Many moles say little of this one: 1.0 to 1.2 (docs/evidence.md, section 4.5), not the source's 6.89."""
     moles = QUESTIONS["many_moles"]
     assert moles.source.startswith("judgement after ")
     assert {("Gandini 2005 I", "q3"), ("Olsen CM 2010", "q3")} <= CSV.keys()

@@ -1,7 +1,7 @@
 """From an upright RGB picture to the graph's input: the one place where geometry is decided.
 
 Training, calibration and serving all call `prepare`; the manifest records the settings, so
-that nothing can drift between them (ARCHITECTURE, "The artifact contract").
+that nothing can drift between them (docs/architecture.md).
 """
 
 from typing import Literal

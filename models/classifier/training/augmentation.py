@@ -1,6 +1,6 @@
 """Random changes to a whole training batch at once: one affine grid, colour as tensor arithmetic.
 
-Per picture the same changes halve the training rate on two cores (ARCHITECTURE, "Facts").
+Per picture the same changes halve the training rate on two cores (docs/architecture.md).
 """
 
 import math

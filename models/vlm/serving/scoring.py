@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 Answer = Literal["Yes", "No", "Unsure"]
 
 MIN_MASS = 0.5
-"""Judgement (EVIDENCE 5): below this the model was mostly saying something else."""
+"""Judgement (docs/evidence.md, section 6.4): below this the model was mostly saying something else."""
 UNSURE_BAND = 0.1
 """`p_yes` within this of one half is Unsure."""
 LEAST_LOGPROB = -500.0
@@ -55,7 +55,7 @@ class Verdict:
 
 class Calibration(BaseModel):
     """Platt scaling of the log-odds of Yes (Platt 1999), fitted at release: raw answers of such models are no
-    probabilities of a disease (EVIDENCE 5).
+    probabilities of a disease (docs/evidence.md, section 6.4).
 
     `null_logit` is the model's answer to a picture of nothing (contextual calibration, Zhao et al. 2021). It is
     subtracted first, so that the slope acts on what this picture changed; it also tells one model from another.
