@@ -7,6 +7,9 @@ SERVE := .venv-serve
 DEV := .venv
 ROLES := orchestrator classifier classifier-gpu vlm fusion serve dev
 DATA ?= $(or $(MELALOG_DATA_DIR),../shared/data)
+NPROC ?= 2
+UNIT := tests/fusion tests/services/common tests/services/risk tests/services/classifier tests/services/vlm tests/services/orchestrator \
+  tests/docs tests/app tests/models/common tests/models/classifier/serving tests/models/vlm/serving tests/cli/test_main.py
 export BENTOML_DO_NOT_TRACK := True
 
 # $(1): environment, $(2): lock. Made again only when its lock or the project's metadata changed.
@@ -19,7 +22,7 @@ define environment
 	@touch $(1)/installed
 endef
 
-.PHONY: help serve test test-engine test-llm test-app lint images frontend bench train train-smoke lock
+.PHONY: help serve unit test test-engine test-llm test-app lint images frontend bench train train-smoke lock
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,8 +30,11 @@ help: ## this list
 serve: $(SERVE)/installed ## start the four services and print the URL (Ctrl-C stops them)
 	@exec $(SERVE)/bin/melalog serve
 
-test: $(DEV)/installed lint ## linters, types, import directions, then every test
-	@$(DEV)/bin/python -m pytest
+unit: $(DEV)/installed ## the tests that start no service and train nothing, in under a minute
+	@$(DEV)/bin/python -m pytest -q -n 2 -m "not system and not slow" $(UNIT)
+
+test: $(DEV)/installed lint ## linters, types, import directions, then every test (NPROC=1: in one process)
+	@$(DEV)/bin/python -m pytest -n $(NPROC)
 
 test-engine: $(DEV)/installed ## the vlm against real engines, and test-llm (needs MELALOG_ENGINE, MELALOG_DATA_DIR; not in CI)
 	@test -n "$(MELALOG_ENGINE)$(MELALOG_LLM_ENGINE)" || { echo "set MELALOG_ENGINE (vlm), MELALOG_LLM_ENGINE (hosted model) or both to a command that serves a checkpoint: COMMAND MODEL_DIR PORT OPTIONS…"; exit 1; }

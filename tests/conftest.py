@@ -12,12 +12,17 @@ from pathlib import Path
 import httpx2
 import psutil
 import pytest
+from hypothesis import HealthCheck, settings
 
 from cli import processes
 from services.common.settings import Settings
 from tests.fakes import openai_server
 from tests.fakes.collector import Collector
 from tests.fakes.openai_server import OpenAIServer
+
+# A test that fails because the machine is busy is a bad test: no time limit for an example, none for making one.
+settings.register_profile("melalog", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("melalog")
 
 EXPLAINED = "The picture weighed most in this result, and your answers added a little to it."
 
@@ -37,6 +42,19 @@ class Running:
 
 
 DATA = os.environ.get("MELALOG_DATA_DIR")
+SYSTEMS = ("system", "observed")
+"""Fixtures that start all four services, one after the other on one worker."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """For `pytest -n 2`: a running system, and what a module or a folder shares, is started by one worker only."""
+    for item in items:
+        fixtures = getattr(item, "fixturenames", ())
+        used = next((name for name in SYSTEMS if name in fixtures), "")
+        group = used or ("export" if "work" in fixtures else item.nodeid.partition("::")[0])
+        item.add_marker(pytest.mark.xdist_group(group))
+        if used:
+            item.add_marker("system")
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,7 @@ import json
 import unicodedata
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fusion import bounds, prompt, wording
@@ -89,14 +89,12 @@ def test_anything_else_is_refused(text: str) -> None:
         parse(text, CASE)
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_no_text_at_all_gets_through_unread(text: str) -> None:
     with pytest.raises(UnusableAnswer):
         parse(text, CASE)
 
 
-@settings(deadline=None)
 @given(st.text(min_size=20, max_size=1200))
 def test_whatever_the_explanation_it_is_used_or_refused(text: str) -> None:
     try:

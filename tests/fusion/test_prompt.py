@@ -93,7 +93,7 @@ VALUE = st.none() | st.booleans() | st.integers() | st.floats() | TEXT
 KEYS = [question.id for question in questionnaire.load().questions]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.dictionaries(st.sampled_from(KEYS) | TEXT, VALUE | st.lists(TEXT) | st.dictionaries(TEXT, TEXT)))
 def test_no_text_gets_out_through_the_answers(raw: dict[str, object]) -> None:
     asked = {question.id: question for question in questionnaire.load().questions}
@@ -102,7 +102,7 @@ def test_no_text_gets_out_through_the_answers(raw: dict[str, object]) -> None:
         assert isinstance(value, int) or value in (bands if name == "age" else asked[name].choices)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.dictionaries(TEXT, st.floats(0, 1)), TEXT, TEXT)
 def test_no_text_gets_out_through_the_findings(classes: dict[str, float], name: str, note: str) -> None:
     model = {"name": name, "version": note, "sha256": name}

@@ -39,7 +39,7 @@ def images(document: dict[str, list[dict[str, str]]]) -> dict[str, dict[str, str
     return {one["name"]: one for one in document.get("images") or []}
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     kustomizations,
     st.sampled_from([None, False, True]),

@@ -44,7 +44,7 @@ def test_weighing_rows_is_repeating_them() -> None:
     assert weighed.classifier == pytest.approx(repeated.classifier, abs=1e-3)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.floats(-1, 1), st.floats(-1, 1), st.integers(0, 1000))
 def test_more_evidence_for_melanoma_never_lowers_the_stack(first: float, second: float, seed: int) -> None:
     a, b, truth = made(200, first, second, seed)

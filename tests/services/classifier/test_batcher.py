@@ -93,7 +93,7 @@ def test_an_idle_network_takes_one_picture_at_once_and_a_busy_one_finds_a_batch_
     assert play(scenario).batches == [[1], [2, 3, 4, 5, 6, 7, 8, 9], [10, 11, 12]]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.integers(2, 255), min_size=1, max_size=20))
 def test_a_failing_picture_fails_alone(values: list[int]) -> None:
     async def scenario(batcher: Batcher, engine: FakeEngine) -> None:

@@ -261,7 +261,7 @@ def test_a_large_jpeg_is_decoded_small_and_looks_the_same() -> None:
     assert difference.max() <= 8
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.sampled_from(["JPEG", "PNG"]),
     st.integers(32, 900),
@@ -299,7 +299,7 @@ def samples() -> tuple[bytes, ...]:
 whole = st.deferred(lambda: st.sampled_from(samples()))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.data(), whole)
 def test_a_damaged_picture_decodes_or_is_refused_and_nothing_else(data: st.DataObject, sent: bytes) -> None:
     damaged = bytearray(sent)
@@ -311,7 +311,7 @@ def test_a_damaged_picture_decodes_or_is_refused_and_nothing_else(data: st.DataO
         assert min(found.size) >= 32
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.data(), whole)
 def test_a_truncated_picture_is_refused(data: st.DataObject, sent: bytes) -> None:
     """Unless all of its first frame is there: an animation may lose a later one, a PNG its last checksums."""

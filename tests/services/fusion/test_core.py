@@ -145,7 +145,7 @@ INSTRUCTIONS = st.sampled_from(
 )
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(injected=INSTRUCTIONS | st.text(max_size=60))
 def test_an_instruction_in_any_field_that_can_carry_text_is_never_told(injected: str) -> None:
     """The hosted model reads the same bytes with and without it: so nothing it says can depend on it."""
@@ -305,7 +305,7 @@ ANSWERS = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(ANSWERS, st.floats(0.001, 0.999), st.sampled_from(LEVELS), st.booleans(), st.data())
 def test_for_any_case_the_hosted_model_moves_no_number_and_only_raises(
     answers: dict[str, str | int], melanoma: float, proposed: Level, cites: bool, data: st.DataObject

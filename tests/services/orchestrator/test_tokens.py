@@ -93,7 +93,7 @@ def test_a_scope_that_is_asked_for_has_to_be_there(issuer: Issuer) -> None:
         assert 'scope="melalog"' in caught.value.headers["WWW-Authenticate"]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_no_string_gets_in_or_breaks_it(issuer: Issuer, data: st.DataObject) -> None:
     ours = tokens(issuer, pause_s=60)

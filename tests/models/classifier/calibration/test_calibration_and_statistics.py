@@ -39,7 +39,7 @@ def test_calibration_recovers_a_known_temperature_and_bias(temperature: float) -
     assert log_loss(found.apply(raw), labels) < log_loss(raw, labels)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.integers(0, 1000), st.floats(0.3, 4), st.floats(-3, 3))
 def test_calibration_never_worsens_what_it_is_fitted_on(seed: int, temperature: float, shift: float) -> None:
     true, labels = sample(300, seed)

@@ -20,7 +20,7 @@ def sample(n: int, seed: int, sharpness: float) -> tuple[conformal.Array, np.nda
     return softmax(rng.normal(0, 1, (n, N)) + sharpness * np.eye(N)[labels], axis=1), labels
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(st.integers(0, 10_000), st.floats(0, 4), st.sampled_from([0.05, 0.1, 0.2]))
 def test_every_class_is_covered_as_promised(seed: int, sharpness: float, alpha: float) -> None:
     """Fitted on half, counted on the other half, averaged over draws: at least 1 - alpha for each class."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.sparse.csgraph import connected_components
 
@@ -218,7 +218,6 @@ def test_case_and_joints_of_a_name_do_not_matter(name: str, joint: str) -> None:
     assert words.label(f" {name.upper().replace(' ', joint)} ") == words.label(name) is not None
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from("abcdef"), min_size=1), st.data())
 def test_joined_groups_are_the_connected_ones(names: list[str], data: st.DataObject) -> None:
     rows = [Row(Path("a.jpg"), "nv", name, "", "s") for name in names]

@@ -5,7 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from models.classifier.data import split as splitting
@@ -22,7 +22,6 @@ def rows(told: list[tuple[int, str]], split: str = "") -> list[Row]:
     return [Row(Path(f"{i}.jpg"), dx, f"g{group}", split, "s") for i, (group, dx) in enumerate(told)]
 
 
-@settings(deadline=None)  # on a busy machine anything takes long
 @given(sizes, st.integers(0, 99))
 def test_groups_stay_whole_and_order_does_not_matter(groups: list[list[str]], seed: int) -> None:
     some = rows([(group, dx) for group, members in enumerate(groups) for dx in members])
@@ -34,7 +33,6 @@ def test_groups_stay_whole_and_order_does_not_matter(groups: list[list[str]], se
     assert turned[::-1] == found
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from(["nv", "nv", "nv", "mel", "bcc"]), min_size=40, max_size=120), st.integers(0, 99))
 def test_single_pictures_are_split_to_the_letter(labels: list[str], seed: int) -> None:
     """No label is off by more than two pictures in any split."""

@@ -31,7 +31,7 @@ rows = st.builds(
 HEADER = "path,dx,malignant,melanoma,group,source,split,age\n"
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(rows, max_size=8))
 def test_what_is_written_is_read_again(tmp_path: Path, some: list[Row]) -> None:
     moved = [
@@ -42,7 +42,7 @@ def test_what_is_written_is_read_again(tmp_path: Path, some: list[Row]) -> None:
     assert read_csv(tmp_path / "t.csv") == moved
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=200) | st.text(max_size=60).map(lambda text: (HEADER + text).encode()))
 def test_whatever_stands_in_the_file_it_is_read_or_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "t.csv").write_bytes(content)

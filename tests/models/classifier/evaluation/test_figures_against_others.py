@@ -43,7 +43,7 @@ def split_ece(truth: Array, p: Array) -> float:
     return float(sum(len(part) * abs(p[part].mean() - truth[part].mean()) for part in parts) / len(p))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(resamples())
 def test_ranking_figures(drawn: Drawn) -> None:
     samples, (truth, p) = statistics.Samples(drawn[0], drawn[1], drawn[2][None]), expanded(drawn)
@@ -58,7 +58,7 @@ def test_ranking_figures(drawn: Drawn) -> None:
     assert statistics.PARTIAL_AUC.of(samples)[0] == pytest.approx(isic_partial_auc(truth, p), abs=1e-9)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(resamples())
 def test_calibration_error(drawn: Drawn) -> None:
     truth, p, weights = drawn
@@ -67,7 +67,7 @@ def test_calibration_error(drawn: Drawn) -> None:
     assert found == pytest.approx(split_ece(*expanded((truth, p, weights))), abs=1e-9)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(resamples(), st.sampled_from([0.0, 0.3, 0.5, 1.0]))
 def test_figures_of_a_decision(drawn: Drawn, cut: float) -> None:
     samples, (truth, p) = statistics.Samples(drawn[0], drawn[1], drawn[2][None]), expanded(drawn)
@@ -87,7 +87,7 @@ def test_figures_of_a_decision(drawn: Drawn, cut: float) -> None:
         assert found == pytest.approx(expected, abs=1e-9)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(resamples(), st.floats(0.01, 0.95))
 def test_net_benefit(drawn: Drawn, threshold: float) -> None:
     truth, p = expanded(drawn)

@@ -51,7 +51,7 @@ def test_unseen_pictures_pass_at_the_wanted_rate_and_strange_ones_do_not() -> No
     assert (run(module, away)[0] > 1).mean() > 0.95
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 10_000), st.floats(2, 50))
 def test_further_away_is_never_less_strange(seed: int, factor: float) -> None:
     module = fitted()

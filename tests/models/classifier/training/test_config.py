@@ -108,7 +108,7 @@ def test_a_change_that_cannot_be_made_is_named(change: str, named: str) -> None:
         TrainConfig.load("released", [change])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.text(max_size=20), st.text(max_size=20))
 def test_whatever_is_set_is_taken_or_refused(key: str, value: str) -> None:
     try:

@@ -14,7 +14,7 @@ TILE = View(size=112, geometry="squash", resample="bilinear")
 SIDES = st.integers(32, 1500)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(SIDES, SIDES)
 def test_a_canvas_keeps_proportions_and_never_enlarges(width: int, height: int) -> None:
     prepared = prepare(Image.new("RGB", (width, height)), LLAMA)
@@ -23,7 +23,7 @@ def test_a_canvas_keeps_proportions_and_never_enlarges(width: int, height: int) 
     assert prepared.size == pytest.approx((width * scale, height * scale), abs=1)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(SIDES, SIDES, st.sampled_from(["squash", "crop"]))
 def test_a_tile_is_always_that_square(width: int, height: int, geometry: str) -> None:
     view = View.model_validate({"size": 112, "geometry": geometry})

@@ -2,7 +2,7 @@ import math
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import assume, example, given, settings
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from models.vlm.serving.scoring import MIN_MASS, UNSURE_BAND, UnusableDistribution, score
@@ -39,7 +39,6 @@ def swapped(top: Top) -> Top:
     return [(other.get(token, token), logprob) for token, logprob in top]
 
 
-@settings(deadline=None)
 @given(vocabularies(), st.integers(1, 20))
 def test_probabilities_are_probabilities(full: Top, listed: int) -> None:
     verdict = score(full[:listed])
@@ -56,7 +55,6 @@ def test_probabilities_are_probabilities(full: Top, listed: int) -> None:
         assert verdict.confidence == max(verdict.p_yes, 1 - verdict.p_yes)
 
 
-@settings(deadline=None)
 @given(vocabularies(), st.integers(1, 20))
 @example([("Yes", math.log(0.9)), ("The", math.log(0.01)), *[(no, math.log(0.009)) for no in NO]], 2)
 def test_confidence_is_never_overstated_when_one_side_is_missing(full: Top, listed: int) -> None:
@@ -68,7 +66,6 @@ def test_confidence_is_never_overstated_when_one_side_is_missing(full: Top, list
     assert verdict.confidence <= true + 1e-9  # type: ignore[operator]
 
 
-@settings(deadline=None)
 @given(vocabularies(), st.integers(1, 20))
 def test_yes_and_no_are_treated_alike(full: Top, listed: int) -> None:
     one, other = score(full[:listed]), score(swapped(full[:listed]))
@@ -83,7 +80,6 @@ def test_yes_and_no_are_treated_alike(full: Top, listed: int) -> None:
     assert one.answer == {"Yes": "No", "No": "Yes", "Unsure": "Unsure"}[other.answer]
 
 
-@settings(deadline=None)
 @given(st.data(), vocabularies())
 def test_order_does_not_matter(data: st.DataObject, full: Top) -> None:
     one, other = score(full), score(data.draw(st.permutations(full)))
@@ -91,7 +87,6 @@ def test_order_does_not_matter(data: st.DataObject, full: Top) -> None:
     assert one.answer_mass == pytest.approx(other.answer_mass)
 
 
-@settings(deadline=None)
 @given(vocabularies())
 def test_listing_more_of_the_same_distribution_never_lowers_the_mass(full: Top) -> None:
     masses = [score(full[:listed]).answer_mass for listed in range(1, len(full) + 1)]
