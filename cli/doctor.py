@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import httpx2
 import psutil
@@ -34,16 +34,23 @@ class Check:
     remedy: str = ""
 
 
-def command() -> None:
+def command(
+    show_settings: Annotated[
+        bool, typer.Option("--settings", help="Also print every setting in force, secrets hidden.")
+    ] = False,
+) -> None:
     """Check this machine and the settings; exits 1 when something is wrong."""
     settings = load()
-    _print_settings(settings)
     checks = [*_machine(), *_settings(settings), *_model(settings), *_vlm(settings), *_ports(settings)]
     for check in checks:
         console.print(
             f"{MARKS[check.state]}  {check.what}" + (f"\n      → {check.remedy}" if check.remedy else ""),
             soft_wrap=True,
         )
+    if show_settings:
+        _print_settings(settings)
+    else:
+        console.print("\n`melalog doctor --settings` also prints every setting in force.")
     raise typer.Exit(1 if any(check.state == "bad" for check in checks) else 0)
 
 

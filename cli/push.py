@@ -14,7 +14,6 @@ from cli.images.image_error import ImageError
 from cli.images.making import BASE, Prepared, prepared
 from cli.images.registry import Registry, checked
 from cli.processes import ROOT
-from services.common.settings import load
 
 console = Console(highlight=False, soft_wrap=True)
 SBOMS = Path("build") / "sbom"
@@ -26,7 +25,10 @@ def command(
         str, typer.Argument(help="orchestrator, classifier, vlm, fusion, classifier-gpu, engine, app or train.")
     ],
     model: Annotated[Path | None, typer.Option(help="Folder of a released model; default: the shipped one.")] = None,
-    registry: Annotated[str, typer.Option(help=r"host[:port]\[/path]; default: MELALOG_REGISTRY.")] = "",
+    registry: Annotated[
+        str,
+        typer.Option(envvar="MELALOG_REGISTRY", help=r"host[:port]\[/path]; http:// in front of one without TLS."),
+    ] = "",
     into: Annotated[
         str, typer.Option("--overlay", help="Overlay to write the digest into: a name such as production, or a folder.")
     ] = "",
@@ -44,7 +46,7 @@ def command(
     """
     with user_errors.as_usage_errors():
         target = targets.named(service)
-        at = Registry.parse(registry or load().registry)
+        at = Registry.parse(registry)
         file = overlay.find(ROOT, into) if into else None
         if entry and (file is None or not ENTRY.fullmatch(entry)):
             raise ValueError(

@@ -15,6 +15,8 @@ from cli import processes
 from services.common.settings import Settings, load
 
 console = Console(highlight=False, soft_wrap=True)
+REPORT_EVERY_S = 15.0
+"""While services start: a slow machine takes minutes, and silence looks like a hang."""
 ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 COLOURS = {"orchestrator": "green", "classifier": "cyan", "vlm": "magenta", "fusion": "yellow"}
 
@@ -24,14 +26,14 @@ class _Stopped(Exception):  # noqa: N818
 
 
 def command(
-    wait_s: Annotated[float, typer.Option(help="Seconds to wait for the services to get ready.")] = 120,
+    wait_s: Annotated[float, typer.Option(help="Seconds to wait for the services to get ready.")] = 600,
     sandbox: Annotated[
         bool, typer.Option("--sandbox", help="Canned answers without models, for front-end developers.")
     ] = False,
 ) -> None:
     """Start the four services here; Ctrl-C stops them all.
 
-    Ports and addresses come from MELALOG_* settings (`melalog doctor` prints them).
+    Ports and addresses come from MELALOG_* settings (`melalog doctor --settings` prints them).
     """
     if sandbox:
         os.environ["MELALOG_SANDBOX"] = "true"  # the service reads its own settings
@@ -107,12 +109,16 @@ def _wait_ready(
 ) -> None:
     """Return when every service answers /readyz. Raises TimeoutError naming those that do not."""
     waiting = {service.name: f"{service.url}/readyz" for service in chosen}
-    end = time.monotonic() + wait_s
+    started = reported = time.monotonic()
     while waiting:
         if (dead := _dead(chosen, children)) is not None:
             raise TimeoutError(f"{dead} ended before it was ready; its last lines are above")
-        if time.monotonic() > end:
+        now = time.monotonic()
+        if now - started > wait_s:
             raise TimeoutError(f"not ready after {wait_s:.0f} s: {', '.join(waiting)}; its last lines are above")
+        if now - reported > REPORT_EVERY_S:
+            reported = now
+            console.print(f"after {now - started:.0f} s still starting: {', '.join(waiting)}")
         for name, url in list(waiting.items()):
             try:
                 if httpx2.get(url, timeout=1, trust_env=False).status_code == httpx2.codes.OK:

@@ -92,7 +92,7 @@ def running(names: tuple[str, ...], folder: Path, environment: dict[str, str]) -
             for service in processes.services(settings):
                 if service.name in names:
                     children[service.name] = processes.start(service, settings, sink)
-        deadline = time.monotonic() + 150
+        deadline = time.monotonic() + 500
         for name in names:
             while not _ready(ports[name]):
                 assert time.monotonic() < deadline, f"{name} is not ready:\n{log.read_text()}"

@@ -160,10 +160,6 @@ class Settings(BaseSettings):
         description="OTLP/HTTP collector for traces, such as http://otel-collector:4318; empty: none are made",
     )
 
-    registry: str = Field(
-        "", description="where `melalog push` puts images: host[:port][/path]; http:// if without TLS"
-    )
-
     @property
     def llm_key(self) -> str:
         """The hosted model's key, from its file where one is named; empty: it is not asked."""

@@ -68,6 +68,10 @@ def test_doctor_finds_the_running_services_and_hides_secrets(system: Running) ->
     done = melalog(system, "doctor", NEBIUS_API_KEY="sk-canary")
     assert done.returncode == 0, done.stdout
     assert "orchestrator is running and ready" in done.stdout
+    assert "MELALOG_DEADLINE_S" not in done.stdout, "the checks come first, and alone"
+    assert "doctor --settings" in done.stdout
+    done = melalog(system, "doctor", "--settings", NEBIUS_API_KEY="sk-canary")
+    assert done.stdout.index("orchestrator is running") < done.stdout.index("MELALOG_DEADLINE_S")
     assert "set (hidden)" in done.stdout
     assert "sk-canary" not in done.stdout + done.stderr
 

@@ -13,6 +13,7 @@ import httpx2
 import psutil
 import pytest
 
+from cli import processes, serve
 from tests.conftest import free_ports, left
 from tests.pictures import encode, lesion
 
@@ -42,7 +43,7 @@ class Serving:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        end = time.monotonic() + 150
+        end = time.monotonic() + 500
         while "Melalog is ready" not in self.text():
             assert self.process.poll() is None, self.text()
             assert time.monotonic() < end, self.text()
@@ -67,6 +68,19 @@ def serving(environment: dict[str, str], tmp_path: Path) -> Iterator[Serving]:
     if started.process.poll() is None:
         started.process.send_signal(signal.SIGINT)
         started.process.wait(30)
+
+
+def test_while_services_start_it_says_which_it_waits_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(serve, "REPORT_EVERY_S", 0.0)
+    silent = processes.Service("fusion", "", *free_ports(1))
+    sleeper = processes.Child(["sleep", "60"], text=True)
+    with pytest.raises(TimeoutError, match="not ready after 1 s: fusion"):
+        serve._wait_ready((silent,), [sleeper], 1)  # noqa: SLF001  (else it takes a service that starts for minutes)
+    sleeper.kill()
+    sleeper.wait()
+    assert "still starting: fusion" in capsys.readouterr().out
 
 
 def test_it_says_where_it_is_and_names_the_services_in_its_log(serving: Serving, environment: dict[str, str]) -> None:
