@@ -12,27 +12,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from services.common import errors, metrics
+from services.common.problem_codes import CODES, OF_ERROR, ProblemCode, of_status
 from services.common.telemetry import request_id, where
 
 MEDIA_TYPE = "application/problem+json"
 MAX_FIELDS = 50
-
-STATUS: dict[type[errors.MelalogError], HTTPStatus] = {
-    errors.BadRequest: HTTPStatus.BAD_REQUEST,
-    errors.Unauthenticated: HTTPStatus.UNAUTHORIZED,
-    errors.Forbidden: HTTPStatus.FORBIDDEN,
-    errors.NotAcceptable: HTTPStatus.NOT_ACCEPTABLE,
-    errors.BodyTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    errors.UnsupportedPicture: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-    errors.InvalidInput: HTTPStatus.UNPROCESSABLE_ENTITY,
-    errors.UnreadablePicture: HTTPStatus.UNPROCESSABLE_ENTITY,
-    errors.Overloaded: HTTPStatus.TOO_MANY_REQUESTS,
-    errors.RateLimited: HTTPStatus.TOO_MANY_REQUESTS,
-    errors.SignInDown: HTTPStatus.SERVICE_UNAVAILABLE,
-    errors.EngineDown: HTTPStatus.SERVICE_UNAVAILABLE,
-    errors.NoPictureEvidence: HTTPStatus.SERVICE_UNAVAILABLE,
-}
-
 
 REJECTED: dict[type[Exception], str] = {
     errors.BodyTooLarge: "too_large",
@@ -52,7 +36,8 @@ class FieldProblem(BaseModel):
 class Problem(BaseModel):
     """The body of every error answer."""
 
-    type: str = Field(examples=["about:blank"])
+    type: str = Field(examples=["/problems/unreadable-image"], description="stable: a page of this server")
+    code: str = Field("", examples=["unreadable-image"], description="stable: the last part of `type`")
     title: str
     status: int
     detail: str
@@ -67,15 +52,18 @@ def _printable(name: str) -> str:
 
 
 def response(
-    status: int,
+    problem: ProblemCode,
     detail: str,
     fields: Sequence[errors.FieldError] = (),
     headers: dict[str, str] | None = None,
+    status: int | None = None,
 ) -> JSONResponse:
-    """A problem+json answer that carries the request id."""
+    """A problem+json answer that carries the request id. `status`: where it is not the code's own."""
     retry_after = (headers or {}).get("Retry-After", "")
-    problem = Problem(
-        type="about:blank",
+    status = status or problem.status
+    body = Problem(
+        type=problem.uri,
+        code=problem.code,
         title=HTTPStatus(status).phrase,
         status=status,
         detail=detail,
@@ -83,14 +71,14 @@ def response(
         errors=[FieldProblem(field=_printable(error.field), message=error.message) for error in fields[:MAX_FIELDS]],
         retry_after=int(retry_after) if retry_after.isdecimal() else None,
     )
-    return JSONResponse(problem.model_dump(exclude_none=True), status, headers, MEDIA_TYPE)
+    return JSONResponse(body.model_dump(exclude_none=True), status, headers, MEDIA_TYPE)
 
 
 def _melalog(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, errors.MelalogError)  # noqa: S101  (starlette dispatches by type)
     if type(error) in REJECTED:
         metrics.note_rejected(REJECTED[type(error)])
-    return response(STATUS[type(error)], error.detail, error.errors, error.headers)
+    return response(OF_ERROR[type(error)], error.detail, error.errors, error.headers)
 
 
 def _http(request: Request, error: Exception) -> JSONResponse:
@@ -103,9 +91,8 @@ def _http(request: Request, error: Exception) -> JSONResponse:
         405: "This path does not take this method; the Allow header lists those it takes.",
     }
     headers = dict(error.headers) if error.headers else None
-    return response(
-        error.status_code, details.get(error.status_code, HTTPStatus(error.status_code).phrase), (), headers
-    )
+    detail = details.get(error.status_code, HTTPStatus(error.status_code).phrase)
+    return response(of_status(error.status_code), detail, (), headers, error.status_code)
 
 
 def _invalid(_: Request, error: Exception) -> JSONResponse:
@@ -116,18 +103,25 @@ def _invalid(_: Request, error: Exception) -> JSONResponse:
         for item in error.errors()
     ]
     if any(item["type"] == "json_invalid" for item in error.errors()):
-        return response(400, "The body is not valid JSON.", [errors.FieldError("body", "not valid JSON")])
-    return response(422, "Some fields are not valid.", fields)
+        return response(
+            CODES["bad-request"], "The body is not valid JSON.", [errors.FieldError("body", "not valid JSON")]
+        )
+    return response(CODES["invalid-input"], "Some fields are not valid.", fields)
 
 
 def _unexpected(_: Request, error: Exception) -> JSONResponse:
     """A bug of ours: named in the log by class and place, told to the client as no more than that."""
     structlog.get_logger().error("unexpected error", error=type(error).__name__, where=where(error))
-    return response(500, "Something went wrong on our side. The request id helps us to find it.")
+    return response(CODES["internal-error"], "Something went wrong on our side. The request id helps us to find it.")
 
 
 def _out_of_time(_: Request, __: Exception) -> JSONResponse:
-    return response(503, "There was not enough time to answer; try again in a moment.", (), {"Retry-After": "1"})
+    return response(
+        CODES["deadline-exceeded"],
+        "There was not enough time to answer; try again in a moment.",
+        (),
+        {"Retry-After": "1"},
+    )
 
 
 HANDLERS: dict[Any, Any] = {

@@ -21,7 +21,7 @@ from services.common import problems, serving, telemetry
 from services.common.errors import Overloaded
 from services.common.settings import load
 from services.contracts import Assessment
-from services.orchestrator import deployment, fhir, metrics, sandbox, stream, submission
+from services.orchestrator import deployment, fhir, metrics, problem_pages, sandbox, stream, submission
 from services.orchestrator.api_schema import ASSESSMENT_BODY, REPRESENTATIONS
 from services.orchestrator.auth import Authenticator, SignIn, refuse_open
 from services.orchestrator.core import Assessor
@@ -120,6 +120,7 @@ async def dependencies() -> dict[str, str]:
     return dict.fromkeys(sandbox.MODELS, "ready") if canned else await deployment.dependencies(app.state.nodes)
 
 
+app.include_router(problem_pages.router)
 web = WebApp.found(settings)
 if web is not None:
     app.router.default = web.before(app.router.default)

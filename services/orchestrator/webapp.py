@@ -18,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 from services.common.settings import Settings
 
 SHIPPED = Path(__file__).parent / "app"
-API = ("v1", "docs", "healthz", "livez", "readyz", "metrics", "openapi.json", "static-offline-docs", "page")
+API = ("v1", "docs", "healthz", "livez", "readyz", "metrics", "openapi.json", "static-offline-docs", "page", "problems")
 """First path segments that are never the app's: a mistyped API path must stay a 404."""
 HASHED = re.compile(r"[.-][0-9a-f]{16,}\.")
 """The bundler puts a file's digest in its name: such a file never changes."""

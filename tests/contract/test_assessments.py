@@ -30,6 +30,7 @@ def check_problem(answer: httpx2.Response, status: int, field: str | None = None
     assert answer.headers["content-type"] == "application/problem+json"
     body: dict[str, Any] = answer.json()
     assert body["status"] == status
+    assert body["type"] == f"/problems/{body['code']}"
     assert {"type", "title", "detail", "request_id", "errors"} <= body.keys()
     assert body["request_id"] == answer.headers["x-request-id"]
     assert "Traceback" not in answer.text

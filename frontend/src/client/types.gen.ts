@@ -244,8 +244,16 @@ export type PictureFinding = {
 export type Problem = {
     /**
      * Type
+     *
+     * stable: a page of this server
      */
     type: string;
+    /**
+     * Code
+     *
+     * stable: the last part of `type`
+     */
+    code?: string;
     /**
      * Title
      */

@@ -17,6 +17,7 @@ from starlette.types import Message
 
 from services.common import body, errors, problems, telemetry
 from services.common import edge as common
+from services.common.problem_codes import CODES, OF_ERROR
 
 CAP = 1000
 SECRET = "patient-has-a-mole"  # noqa: S105  (a marker to look for, no password)
@@ -43,6 +44,8 @@ class Answer:
         found: dict[str, Any] = json.loads(self.body)
         assert found["status"] == self.status
         assert found["title"]
+        assert found["type"] == f"/problems/{found['code']}"
+        assert found["code"] in CODES
         assert found["request_id"] == self.headers["x-request-id"]
         return found
 
@@ -279,12 +282,12 @@ def leaves(root: type[errors.MelalogError]) -> set[type[errors.MelalogError]]:
 
 
 def test_every_error_has_a_status() -> None:
-    assert leaves(errors.MelalogError) <= problems.STATUS.keys()
-    assert problems.STATUS[errors.InvalidInput] == 422
+    assert leaves(errors.MelalogError) <= OF_ERROR.keys()
+    assert OF_ERROR[errors.InvalidInput].status == 422
 
 
 def test_field_names_from_outside_are_cut_and_encodable() -> None:
     fields = [errors.FieldError("\ud800" + "x" * 500, "wrong")] * 200
-    found = json.loads(bytes(problems.response(422, "no", fields).body))
+    found = json.loads(bytes(problems.response(CODES["invalid-input"], "no", fields).body))
     assert len(found["errors"]) == problems.MAX_FIELDS
     assert all(len(error["field"]) <= 100 for error in found["errors"])
