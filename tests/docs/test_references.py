@@ -1,4 +1,4 @@
-"""No tracked file cites a document that does not exist."""
+"""No tracked file cites a document or a module that does not exist."""
 
 import re
 import subprocess
@@ -12,11 +12,13 @@ ROOT = Path(__file__).parents[2]
 SKIPPED = ("models/released/",)
 CITED = re.compile(r"(?<![\w./-])docs/[\w./-]+?\.md\b")
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)(?:\s+\"[^\"]*\")?\)")
+FOLDERS = ("benchmarks/", "cli/", "export/", "fusion/", "models/", "services/", "tests/")
+MODULE = re.compile(r"(?<![\w./*-])((?:[\w-]+/)*[\w-]+\.py)\b")
 ELSEWHERE = re.compile(r"^(?:[a-z][a-z0-9+.-]*:|//|/|#)", re.IGNORECASE)
 
 
 def _tracked() -> list[str]:
-    names = ["git", "ls-files", "-z", "--", "*.py", "*.md", "*.yaml"]
+    names = ["git", "ls-files", "-z", "--", "*.py", "*.md", "*.yaml", "*.env", "*Dockerfile", "Makefile"]
     listed = subprocess.run(names, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     return [name for name in listed.split("\0") if name and not name.startswith(SKIPPED) and (ROOT / name).is_file()]
 
@@ -36,6 +38,21 @@ def test_every_cited_document_exists() -> None:
     names = _tracked()
     assert len(names) > 100, "the list of tracked files is implausibly short"
     absent = {name: found for name in names if (found := missing(ROOT, name))}
+    assert not absent, "\n".join(f"{name}: {', '.join(found)}" for name, found in absent.items())
+
+
+def test_every_named_module_exists() -> None:
+    """By its path from the root, or by its bare name; tests may name files that they make."""
+    names = _tracked()
+    files, bare = set(names), {Path(name).name for name in names}
+    absent = {}
+    for name in names:
+        cited = set(MODULE.findall((ROOT / name).read_text()))
+        wrong = [one for one in cited if one.startswith(FOLDERS) and one not in files and f"tests/{one}" not in files]
+        if not name.startswith("tests/"):
+            wrong += [one for one in cited if "/" not in one and one not in bare]
+        if wrong:
+            absent[name] = sorted(wrong)
     assert not absent, "\n".join(f"{name}: {', '.join(found)}" for name, found in absent.items())
 
 

@@ -38,7 +38,7 @@ FLAGS = (
     Flag(
         "--disable-frontend-multiprocessing",
         None,
-        "engine and API in one process, the one mended.py mends",
+        "engine and API in one process, the one that masked_server.py patches",
         only="llama",
     ),
     Flag("--max-model-len", "4096", "a canvas of 1120 pixels and the question", only="other"),
@@ -79,7 +79,7 @@ def adapting(adapters: Sequence[tuple[str, Path]]) -> list[str]:
 
 def program(*, llama: bool) -> list[str]:
     """What Python is to run."""
-    return [str(Path(__file__).with_name("mended.py"))] if llama else ["-m", MODULE]
+    return [str(Path(__file__).with_name("masked_server.py"))] if llama else ["-m", MODULE]
 
 
 def environment(*, llama: bool) -> dict[str, str]:
