@@ -7,7 +7,7 @@ import httpx2
 import pytest
 from packaging.utils import canonicalize_name
 
-from cli.images import sbom
+from cli.images import lock
 from cli.images.targets import SERVICES, TARGETS
 from cli.processes import ROOT
 from models.classifier.serving import artifact as classifier
@@ -78,8 +78,8 @@ def test_what_is_inside(system: Containers, name: str) -> None:
         "classifier": {"openvino", "onnxruntime"}, "vlm": {"onnxruntime"}, "orchestrator": set(), "fusion": set(),
     }[name]  # fmt: skip
     listed = {
-        canonicalize_name(str(part["name"])): part["version"]
-        for part in sbom.packages((ROOT / "requirements" / f"{name}.txt").read_text())
+        canonicalize_name(package.name): package.version
+        for package in lock.python_packages((ROOT / "requirements" / f"{name}.txt").read_text())
     }
     assert listed == {canonicalize_name(key): value for key, value in inside["packages"].items()}
     assert TARGETS[name].port

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from cli.images import overlay
 from cli.images.image_error import ImageError
 from cli.images.overlay import Entry
+from cli.processes import ROOT
 
 IMAGE = "melalog-classifier"
 NEW = Entry("registry.example/team/melalog-classifier", "sha256:" + "ab" * 32)
@@ -61,13 +62,7 @@ def test_any_kustomization(
     text = yaml.safe_dump(document, default_flow_style=flow, indent=indent, sort_keys=order, allow_unicode=True)
     text = head + text + tail
     file.write_text(text)
-    try:
-        overlay.set_image(file, IMAGE, NEW)
-    except ImageError:
-        # A file that is one flow mapping is kustomize's own business, unless the entry is already there.
-        assert flow is True
-        assert file.read_text() == text
-        return
+    overlay.set_image(file, IMAGE, NEW)
     after = yaml.safe_load(file.read_text())
     assert images(after).pop(IMAGE) == WRITTEN
     assert {k: v for k, v in images(after).items() if k != IMAGE} == {
@@ -104,15 +99,53 @@ def test_comments_and_order_stay(tmp_path: Path) -> None:
     file.chmod(0o640)
     overlay.set_image(file, IMAGE, NEW)
     changed = COMMENTED.replace(
-        "- name: melalog-classifier   # this one\n    newTag: dev\n",
-        f"- digest: {NEW.digest}\n    name: melalog-classifier\n    newName: {NEW.repository}\n",
+        "    newTag: dev\n",
+        f"    newName: {NEW.repository}\n    digest: {NEW.digest}\n",
     )
     assert file.read_text() == changed
     assert file.stat().st_mode & 0o777 == 0o640
     overlay.set_image(file, "melalog-vlm", NEW)
     lines = file.read_text().splitlines()
-    assert lines[lines.index("# what follows is for the gateway") - 1] == f"    newName: {NEW.repository}"
+    assert lines[lines.index("# what follows is for the gateway") - 1] == f"    digest: {NEW.digest}"
     assert not list(tmp_path.glob(".*")), "a temporary file is left"
+
+
+@pytest.mark.parametrize("name", ["local", "production"])
+def test_a_shipped_overlay_changes_in_its_entry_only(tmp_path: Path, name: str) -> None:
+    file = tmp_path / "kustomization.yaml"
+    shutil.copy(ROOT / "k8s" / "overlays" / name / "kustomization.yaml", file)
+    before = file.read_text().splitlines()
+    overlay.set_image(file, IMAGE, NEW)
+    after = file.read_text().splitlines()
+    removed, added = set(before) - set(after), set(after) - set(before)
+    assert added - {"images:", f"  - name: {IMAGE}"} == {f"    newName: {NEW.repository}", f"    digest: {NEW.digest}"}
+    assert not removed, "`newTag: dev` stays with the other images"
+    assert [line for line in after if "#" in line] == [line for line in before if "#" in line]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (  # the last entry's comments, on its line and below it
+            "images:\n- name: a\n  newTag: dev  # one\n# end\nx: []\n",
+            "images:\n- name: a\n  newTag: dev  # one\n- name: {i}\n  newName: {n}\n  digest: {d}\n# end\nx: []\n",
+        ),
+        (  # a list without entries, a document start
+            "---\nimages: []  # none yet\n",
+            "---\nimages:     # none yet\n- name: {i}\n  newName: {n}\n  digest: {d}\n",
+        ),
+        (  # flow style stays, and so do quotes
+            "images:\n- {{name: '{i}', newTag: \"1\"}} # this\n# end\n",
+            "images:\n- {{name: {i}, newName: {n}, digest: {d}}} # this\n# end\n",
+        ),
+    ],
+)
+def test_the_way_it_is_written_stays(tmp_path: Path, text: str, expected: str) -> None:
+    file = tmp_path / "kustomization.yaml"
+    words = {"i": IMAGE, "n": NEW.repository, "d": NEW.digest}
+    file.write_text(text.format(**words))
+    overlay.set_image(file, IMAGE, NEW)
+    assert file.read_text() == expected.format(**words)
 
 
 @pytest.mark.parametrize("text", ["", "- a\n- b\n", "images: {a: b}\n", "images: [\n", "just words"])
@@ -124,9 +157,10 @@ def test_what_is_no_kustomization_is_left_alone(tmp_path: Path, text: str) -> No
     assert file.read_text() == text
 
 
-def test_anchors_are_for_kustomize(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("first", "second"), [(IMAGE, "other"), ("other", IMAGE)])
+def test_anchors_are_for_kustomize(tmp_path: Path, first: str, second: str) -> None:
     file = tmp_path / "kustomization.yaml"
-    text = "images:\n- &a {name: melalog-classifier, newTag: dev}\n- {<<: *a, name: other}\n"
+    text = f"images:\n- &a {{name: {first}, newTag: dev}}\n- {{<<: *a, name: {second}}}\n"
     file.write_text(text)
     with pytest.raises(ImageError, match=r"kustomize edit set image melalog-classifier=registry\.example"):
         overlay.set_image(file, IMAGE, NEW)
@@ -145,7 +179,7 @@ def test_an_overlay_that_is_not_there(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl renders it")
 def test_kustomize_renders_that_digest(tmp_path: Path) -> None:
-    base = Path(__file__).parents[3] / "k8s" / "base"
+    base = ROOT / "k8s" / "base"
     folder = tmp_path / "overlays" / "one"
     folder.mkdir(parents=True)
     shutil.copytree(base, tmp_path / "copy")
