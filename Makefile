@@ -22,10 +22,10 @@ define environment
 	@touch $(1)/installed
 endef
 
-.PHONY: help serve unit test test-engine test-llm test-app lint images frontend bench train train-smoke lock
+.PHONY: help serve unit test test-engine test-llm test-app lint images frontend test-frontend bench train train-smoke lock
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 serve: $(SERVE)/installed ## start the four services and print the URL (Ctrl-C stops them)
 	@exec $(SERVE)/bin/melalog serve
@@ -53,11 +53,14 @@ lint: $(DEV)/installed
 images: $(SERVE)/installed ## build the four bentos and their images, with docker, podman or buildah (not in CI)
 	@$(SERVE)/bin/melalog images
 
-frontend: ## build the app for the web and hand it to the orchestrator, which then serves it at / (needs Node 20)
+frontend: ## rebuild the app for the web in services/orchestrator/app, to be committed (needs Node 20)
+	@frontend/build.sh
+
+test-frontend: ## the app's generated client, types, lint and unit tests (needs Node 20; not in CI)
 	@frontend/check.sh
 
 test-app: $(DEV)/installed ## a real browser through the whole app against the real services (needs Node 20, Chromium; not in CI)
-	@test -f frontend/dist/index.html || { echo "there is no web build yet: make frontend"; exit 1; }
+	@test -d frontend/node_modules/playwright-core || { echo "the browser's driver is not installed: make frontend"; exit 1; }
 	@MELALOG_PYTHON=$(CURDIR)/$(DEV)/bin/python node --test tests/app/*.test.mjs
 
 bench: $(DEV)/installed ## measure latency, throughput and memory; prints the README's figures

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import bentoml
@@ -12,8 +11,7 @@ from fastapi import Depends
 from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
-from starlette.staticfiles import StaticFiles
+from starlette.responses import JSONResponse, Response
 
 from fusion import questionnaire, wording
 from services.common import edge as common
@@ -21,24 +19,13 @@ from services.common import problems, serving, telemetry
 from services.common.errors import Overloaded
 from services.common.settings import load
 from services.contracts import Assessment
-from services.orchestrator import deployment, fhir, metrics, problem_pages, sandbox, stream, submission
+from services.orchestrator import deployment, fhir, metrics, problem_pages, sandbox, stream, submission, webapp
 from services.orchestrator.api_schema import ASSESSMENT_BODY, REPRESENTATIONS
 from services.orchestrator.auth import Authenticator, SignIn, refuse_open
 from services.orchestrator.core import Assessor
 from services.orchestrator.nodes import HttpNodes
 from services.orchestrator.sandbox import Sandbox
-from services.orchestrator.webapp import WebApp
 from services.risk import decide
-
-PAGE = Path(__file__).parent / "page"
-PAGE_POLICY = {
-    "Content-Security-Policy": (
-        "default-src 'self'; img-src 'self' blob: data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-    ),
-    "Cache-Control": "no-cache",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
 
 telemetry.configure("orchestrator")
 settings = load()
@@ -121,17 +108,7 @@ async def dependencies() -> dict[str, str]:
 
 
 app.include_router(problem_pages.router)
-web = WebApp.found(settings)
-if web is not None:
-    app.router.default = web.before(app.router.default)
-else:
-
-    @app.get("/", include_in_schema=False)
-    async def page() -> FileResponse:
-        """The first page, for people, where no app was built."""
-        return FileResponse(PAGE / "index.html", headers=PAGE_POLICY)
-
-    app.mount("/page", StaticFiles(directory=PAGE), name="page")
+webapp.add_app(app, settings)
 
 
 @bentoml.service(**serving.options("orchestrator"))

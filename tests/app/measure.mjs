@@ -9,8 +9,8 @@ import { ROOT, serve } from "./system.mjs";
 const ROUNDS = 5;
 const scripts = join(ROOT, "frontend/dist/_expo/static/js/web");
 for (const name of readdirSync(scripts).filter((one) => one.endsWith(".js"))) {
-  const [raw, gzip, brotli] = ["", ".gz", ".br"].map((ending) => Math.round(readFileSync(join(scripts, name + ending)).length / 1000));
-  console.log(`${name.split("-")[0]}: ${raw} kB, ${gzip} kB gzip, ${brotli} kB brotli`);
+  const [raw, gzip] = ["", ".gz"].map((ending) => Math.round(readFileSync(join(scripts, name + ending)).length / 1000));
+  console.log(`${name.split("-")[0]}: ${raw} kB, ${gzip} kB gzip`);
 }
 
 const system = await serve({ sandbox: true });

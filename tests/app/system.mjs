@@ -11,10 +11,10 @@ export const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const PYTHON = process.env.MELALOG_PYTHON ?? join(ROOT, ".venv/bin/python");
 const READY_MS = 150_000;
 
-/** Settings as `MELALOG_…`; `sandbox` for canned answers. The app is the export in frontend/dist. Returns once it is ready. */
+/** Settings as `MELALOG_…`; `sandbox` for canned answers. The app is the build in services/orchestrator/app. Returns once it is ready. */
 export async function serve({ sandbox = false, settings = {} } = {}) {
   const relay = await relayed();
-  const system = { relay, url: relay.url, state: relay.state, settings: { MELALOG_APP_DIR: join(ROOT, "frontend/dist"), ...settings }, sandbox, child: null, home: mkdtempSync(join(tmpdir(), "melalog-")) };
+  const system = { relay, url: relay.url, state: relay.state, settings: { ...settings }, sandbox, child: null, home: mkdtempSync(join(tmpdir(), "melalog-")) };
   for (const name of ["ORCHESTRATOR", "CLASSIFIER", "VLM", "FUSION"]) system.settings[`MELALOG_${name}_BIND_PORT`] = String(await freePort());
   system.start = () => start(system);
   system.stop = () => stop(system);

@@ -65,7 +65,7 @@ def nginx(build: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[htt
 
 @pytest.fixture(scope="module")
 def ours(build: Path) -> Iterator[TestClient]:
-    found = WebApp.found(Settings(app_dir=str(build), app_origins=(API,)))
+    found = WebApp.load(Settings(app_dir=str(build), app_origins=(API,)))
     assert found is not None
     app = Starlette()
     app.mount("/", found)
@@ -85,7 +85,7 @@ def test_it_answers_as_the_orchestrator(nginx: httpx2.Client, ours: TestClient, 
         )  # fmt: skip
 
 
-@pytest.mark.parametrize("path", ["/v1/assessments", "/v1", "/docs", "/metrics", "/readyz"])
+@pytest.mark.parametrize("path", ["/v1/assessments", "/v1", "/docs", "/metrics", "/readyz", "/problems/x"])
 def test_the_api_s_paths_are_no_page(nginx: httpx2.Client, path: str) -> None:
     assert nginx.get(path).status_code == 404
 
