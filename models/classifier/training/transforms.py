@@ -1,12 +1,14 @@
 """torchvision's transforms (v2) by name in a training plan."""
 
 from functools import cached_property
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import torch
 from pydantic import BaseModel, ConfigDict, model_validator
 from torch import Tensor
-from torchvision.transforms import v2
+
+if TYPE_CHECKING:
+    from torchvision.transforms import v2
 
 Name = Literal[
     "AugMix",
@@ -54,8 +56,10 @@ class Transform(BaseModel):
             raise ValueError(f"{self.name}: {error}") from None
         return self
 
-    def make(self, size: int) -> v2.Transform:
+    def make(self, size: int) -> "v2.Transform":
         """The transform, for pictures that end at this size."""
+        from torchvision.transforms import v2  # noqa: PLC0415  (three seconds, for the few plans that name a transform)
+
         arguments = dict(self.__pydantic_extra__ or {})
         if self.name in CROPS:
             arguments.setdefault("size", size)
@@ -90,7 +94,7 @@ class Chain:
             return torch.stack([self._one(picture, self._made[size]) for picture in batch])
 
     @staticmethod
-    def _one(picture: Tensor, made: list[v2.Transform]) -> Tensor:
+    def _one(picture: Tensor, made: "list[v2.Transform]") -> Tensor:
         for transform in made:
             picture = transform(picture)
         return picture
