@@ -4,12 +4,12 @@ import { afterEach, describe, expect, test, vi } from "vitest";
 
 import { assess, type Transport } from "@/api/assess";
 import { eventReader } from "@/api/events";
-import { firstWord, IDLE_MS } from "@/api/line";
+import { firstByteMs, IDLE_MS } from "@/api/connection";
 import { failureOf, seconds } from "@/api/problem";
 import type { Assessment } from "@/client";
-import type { Picture } from "@/picture/types";
+import type { PreparedImage } from "@/image/types";
 
-const picture: Picture = { uri: "", bytes: new Uint8Array([1]), width: 1, height: 1, warnings: [] };
+const image: PreparedImage = { uri: "", bytes: new Uint8Array([1]), width: 1, height: 1, warnings: [] };
 const answer = JSON.parse(readFileSync("../tests/app/answer.json", "utf8")) as Assessment;
 
 function transport(reply: () => Response | Promise<Response>, offline = false) {
@@ -22,20 +22,20 @@ function transport(reply: () => Response | Promise<Response>, offline = false) {
 }
 
 const ask = (by: Transport, arrived: string[] = []) =>
-  assess(picture, { age: 67 }, "de", new AbortController().signal, ({ name, status }) => arrived.push(`${name} ${status}`), by);
+  assess(image, { age: 67 }, "de", new AbortController().signal, ({ name, status }) => arrived.push(`${name} ${status}`), by);
 const streamed = (text: string) => new Response(text, { headers: { "content-type": "text/event-stream; charset=utf-8" } });
 
 describe("an assessment", () => {
-  test("is one multipart request with the picture, the answers and the language, and nothing else", async () => {
+  test("is one multipart request with the image, the answers and the language, and nothing else", async () => {
     const { by, sent } = transport(() => Response.json(answer));
     expect(await ask(by)).toEqual(answer);
     const form = sent[0]!.init.body as FormData;
     expect([...(form as unknown as Map<string, unknown>).keys()]).toEqual(["image", "questionnaire", "language"]);
     expect(form.get("questionnaire")).toBe('{"age":67}');
-    expect((form.get("image") as File).name).toBe("picture.jpg");
+    expect((form.get("image") as File).name).toBe("image.jpg");
   });
 
-  test("tells of every finding of a stream as it comes", async () => {
+  test("reports every finding of a stream as it comes", async () => {
     const arrived: string[] = [];
     const text = `: working\n\nevent: finding\ndata: {"classifier": {"status": "ok"}}\n\nevent: finding\ndata: {"vlm": {"status": "timeout"}}\n\nevent: assessment\ndata: ${JSON.stringify(answer)}\n\n`;
     expect(await ask(transport(() => streamed(text)).by, arrived)).toEqual(answer);
@@ -85,16 +85,16 @@ describe("a server that says nothing", () => {
     return found;
   };
 
-  test("is given up before its first word, after the time that sending the picture needs", async () => {
+  test("is given up before its first word, after the time that sending the image needs", async () => {
     vi.useFakeTimers();
     const { by, sent } = transport(() => new Promise<Response>(() => undefined));
     const found = kindOf(by);
-    await vi.advanceTimersByTimeAsync(firstWord(1) - 1000);
+    await vi.advanceTimersByTimeAsync(firstByteMs(1) - 1000);
     expect(found.kind).toBe(undefined);
     await vi.advanceTimersByTimeAsync(2000);
     expect(found.kind).toBe("unreachable");
     expect(sent[0]!.init.signal!.aborted, "the request is not left open").toBe(true);
-    expect(firstWord(1_000_000)).toBeGreaterThanOrEqual(firstWord(0) + 60_000);
+    expect(firstByteMs(1_000_000)).toBeGreaterThanOrEqual(firstByteMs(0) + 60_000);
   });
 
   test("is given up in the middle, but not as long as it sends heartbeats", async () => {
@@ -116,10 +116,10 @@ describe("a server that says nothing", () => {
   });
 });
 
-test.each([[401, "signedOut"], [403, "forbidden"], [413, "picture"], [415, "picture"], [422, "picture"], [429, "tooMany"], [503, "busy"], [404, "other"], [500, "other"]])(
+test.each([[401, "signedOut"], [403, "forbidden"], [413, "image"], [415, "image"], [422, "image"], [429, "tooMany"], [503, "busy"], [404, "other"], [500, "other"]])(
   "status %i is %s", (status, kind) => expect(failureOf(status, {}, null).kind).toBe(kind));
 
-test("a wrong answer is not the picture's fault", () => {
+test("a wrong answer is not the image's fault", () => {
   expect(failureOf(422, { errors: [{ field: "questionnaire.age", message: "no" }] }, null).kind).toBe("answers");
 });
 

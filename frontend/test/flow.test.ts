@@ -1,11 +1,11 @@
 import { beforeEach, describe, expect, test, vi } from "vitest";
 
-import { act, inHand } from "@/flow/context";
+import { act, currentFlow } from "@/flow/context";
 import { start } from "@/flow/state";
-import type { Picture } from "@/picture/types";
-import { kept } from "@/sign-in/kept.web";
+import type { PreparedImage } from "@/image/types";
+import { savedFlow } from "@/sign-in/saved-flow.web";
 
-const picture: Picture = { uri: "blob:x", bytes: new Uint8Array([1, 2, 255]), width: 1, height: 1, warnings: [] };
+const image: PreparedImage = { uri: "blob:x", bytes: new Uint8Array([1, 2, 255]), width: 1, height: 1, warnings: [] };
 const tab = new Map<string, string>();
 
 beforeEach(() => {
@@ -13,33 +13,33 @@ beforeEach(() => {
   vi.stubGlobal("sessionStorage", { getItem: (name: string) => tab.get(name) ?? null, setItem: (name: string, text: string) => tab.set(name, text), removeItem: (name: string) => tab.delete(name) });
   act({ is: "left" });
   act({ is: "consent", given: true });
-  act({ is: "picture", picture });
+  act({ is: "image", image });
   act({ is: "answer", id: "age", value: 67 });
 });
 
 describe("what is in hand", () => {
   test("is held outside the screens, and is all gone for who signs out", () => {
-    expect(inHand()).toMatchObject({ consent: true, picture, answers: { age: 67 } });
+    expect(currentFlow()).toMatchObject({ consent: true, image, answers: { age: 67 } });
     act({ is: "left" });
-    expect(inHand()).toEqual(start);
+    expect(currentFlow()).toEqual(start);
   });
 
-  test("keeps the answers for another picture of the same spot, and none for another spot", () => {
-    act({ is: "picture", picture: { ...picture, uri: "blob:y" } });
-    expect(inHand().answers).toEqual({ age: 67 });
+  test("keeps the answers for another image of the same spot, and none for another spot", () => {
+    act({ is: "image", image: { ...image, uri: "blob:y" } });
+    expect(currentFlow().answers).toEqual({ age: 67 });
     act({ is: "again" });
-    expect(inHand()).toMatchObject({ consent: true, picture: null, answers: {} });
+    expect(currentFlow()).toMatchObject({ consent: true, image: null, answers: {} });
   });
 
   test("waits at the issuer's page only where it was on its way to the server", () => {
-    kept.put(inHand(), true);
-    const back = kept.take();
+    savedFlow.put(currentFlow(), true);
+    const back = savedFlow.take();
     expect(back).toMatchObject({ resume: true, flow: { consent: true, answers: { age: 67 } } });
-    expect(back.flow.picture?.bytes).toEqual(picture.bytes);
-    kept.put(inHand(), false);
-    expect(JSON.parse(tab.get("melalog-kept")!)).toEqual({ resume: false, flow: { consent: true, picture: null } });
-    kept.drop();
-    expect(kept.take()).toEqual({ resume: false, flow: {} });
+    expect(back.flow.image?.bytes).toEqual(image.bytes);
+    savedFlow.put(currentFlow(), false);
+    expect(JSON.parse(tab.get("melalog-flow")!)).toEqual({ resume: false, flow: { consent: true, image: null } });
+    savedFlow.drop();
+    expect(savedFlow.take()).toEqual({ resume: false, flow: {} });
   });
 });
 

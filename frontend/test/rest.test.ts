@@ -4,12 +4,12 @@ import { describe, expect, test } from "vitest";
 
 import type { Question } from "@/api/questionnaire";
 import type { Assessment } from "@/client";
-import { added, days, isKept, trend, type Photo } from "@/diary/types";
+import { added, days, isSaved, trend, type Photo } from "@/diary/types";
 import { start, step, wholeNumber } from "@/flow/state";
-import { isHeic } from "@/picture/heic";
+import { isHeic } from "@/image/heic";
 import { coloured } from "@/result/heat";
 import { report } from "@/result/report";
-import { bars, told } from "@/result/told";
+import { bars, resultTexts } from "@/result/texts";
 import de from "@/strings/de.json";
 import sentences from "@/strings/de.sentences.json";
 import en from "@/strings/en.json";
@@ -31,7 +31,7 @@ test("an unsure answer is not sent", () => {
   expect(step(yes, { is: "answer", id: "change", value: "unsure" }).answers).toEqual({});
 });
 
-test("starting again keeps the consent and forgets picture and answers", () => {
+test("starting again keeps the consent and forgets image and answers", () => {
   const used = { ...start, consent: true, answers: { age: 3 }, answer };
   expect(step(used, { is: "again" })).toEqual({ ...start, consent: true });
 });
@@ -47,12 +47,12 @@ test("bars show every contribution but the starting point, which is said in word
 });
 
 test("a contribution of next to nothing is said to be that, not to lower by 1.0", () => {
-  const slight = { ...answer, risk: { ...answer.risk, contributions: [{ id: "age_sex", log_odds: -0.04 }, { id: "picture", log_odds: -0.7 }] } };
+  const slight = { ...answer, risk: { ...answer.risk, contributions: [{ id: "age_sex", log_odds: -0.04 }, { id: "image", log_odds: -0.7 }] } };
   expect(bars(slight as Assessment, en, "en").bars.map(({ text }) => text)).toEqual([en.result.even, "lowers ÷2.0"]);
 });
 
 test("what was missing is said in words", () => {
-  expect(told({ ...answer, degraded: ["vlm"] }, en, "en").missing).toEqual([en.words.missing.vlm]);
+  expect(resultTexts({ ...answer, degraded: ["vlm"] }, en, "en").missing).toEqual([en.words.missing.vlm]);
 });
 
 const { questions } = JSON.parse(readFileSync("../fusion/questionnaire.json", "utf8")) as { questions: Question[] };
@@ -64,7 +64,7 @@ describe.each([["en", en, (text: string) => text], ["de", de, (text: string) => 
   const html = report(full, "blob:x", questions, t, language, say);
 
   test("has all that the screen has", () => {
-    const words = told(full, t, language);
+    const words = resultTexts(full, t, language);
     const asked = questions.find(({ id }) => id === "fair_skin")!;
     const expected = [
       ...full.findings.questionnaire.factors!.map(({ source }) => source), say(asked.text), "efficientnet 1.2.0", "mllama 1.0.0",
@@ -120,7 +120,7 @@ test("a photograph that the diary has changes nothing, whichever spot it is put 
   const two = added(one, photo("b"), { site: "arm" });
   expect(two.map(({ id }) => id)).toEqual(["a", "b"]);
   expect(added(two, photo("a"), { id: "b" })).toBe(two);
-  expect([isKept(two, "b"), isKept(two, "c")]).toEqual([true, false]);
+  expect([isSaved(two, "b"), isSaved(two, "c")]).toEqual([true, false]);
 });
 
 test("a file is HEIC by its first bytes", () => {

@@ -3,27 +3,27 @@ import { beforeEach, describe, expect, test, vi } from "vitest";
 import type { Tokens } from "@/sign-in/oidc";
 
 const signIn = vi.fn(), refreshed = vi.fn();
-const kept = new Map<string, string>();
+const stored = new Map<string, string>();
 vi.mock("react-native", () => ({ Platform: { OS: "web" } }));
 vi.mock("@/api/server", () => ({ server: { signIn } }));
 vi.mock("@/api/transport", () => ({ isOffline: () => false, onOffline: () => () => undefined }));
 vi.mock("@/sign-in/oidc", () => ({ refreshed }));
 vi.mock("@/sign-in/store", () => ({
-  store: { get: async (name: string) => kept.get(name) ?? null, set: async (name: string, text: string) => kept.set(name, text), remove: async (name: string) => kept.delete(name) },
+  store: { get: async (name: string) => stored.get(name) ?? null, set: async (name: string, text: string) => stored.set(name, text), remove: async (name: string) => stored.delete(name) },
 }));
 
-const told = { data: { required: true, issuer: "https://issuer", client_id: "app" }, response: new Response() };
+const requirements = { data: { required: true, issuer: "https://issuer", client_id: "app" }, response: new Response() };
 const inSeconds = (seconds: number): Tokens => ({ bearer: "old", until: Date.now() + 1000 * seconds, refresh: "again" });
 
 async function session(tokens: Tokens) {
-  kept.set("melalog-tokens", JSON.stringify(tokens));
+  stored.set("melalog-tokens", JSON.stringify(tokens));
   vi.resetModules();
   return import("@/sign-in/session");
 }
 
 beforeEach(() => {
-  kept.clear();
-  signIn.mockReset().mockResolvedValue(told);
+  stored.clear();
+  signIn.mockReset().mockResolvedValue(requirements);
   refreshed.mockReset().mockRejectedValue(new TypeError("Failed to fetch"));
 });
 
@@ -32,13 +32,13 @@ describe("a token that is about to end, and an issuer that cannot be reached", (
     const { bearer } = await session(inSeconds(10));
     expect(await bearer()).toBe("old");
     expect(refreshed).toHaveBeenCalledTimes(1);
-    expect(kept.has("melalog-tokens")).toBe(true);
+    expect(stored.has("melalog-tokens")).toBe(true);
   });
 
   test.each([["that ended", -1, false], ["that the server refused", 600, true]])("signs nobody out: one %s", async (_, seconds, renew) => {
     const { bearer } = await session(inSeconds(seconds));
     await expect(bearer(renew)).rejects.toMatchObject({ kind: "unreachable" });
-    expect(kept.has("melalog-tokens")).toBe(true);
+    expect(stored.has("melalog-tokens")).toBe(true);
     refreshed.mockResolvedValue({ ...inSeconds(600), bearer: "new" });
     expect(await bearer(renew)).toBe("new");
   });
@@ -48,7 +48,7 @@ test("an issuer that says that the grant has ended signs out", async () => {
   refreshed.mockRejectedValue(Object.assign(new Error(), { code: "invalid_grant" }));
   const { bearer } = await session(inSeconds(-1));
   expect(await bearer()).toBe(null);
-  expect(kept.has("melalog-tokens")).toBe(false);
+  expect(stored.has("melalog-tokens")).toBe(false);
 });
 
 test("without a refresh token the token is sent to its end, and then no more", async () => {

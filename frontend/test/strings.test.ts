@@ -49,16 +49,16 @@ test("a value of a newer server is shown as it is, even when it is named like a 
 test("why the server refused is said in the app's language or not at all", () => {
   expect(refusal("The picture is empty.", en, "en")).toBe("The picture is empty.");
   expect(refusal("The picture is empty.", de, "de")).toBe("Das Bild ist leer.");
-  expect(refusal("The picture is 10x12 pixels; its shorter side must have 32.", de, "de")).toBe("Es ist zu klein: 10 × 12 Pixel. Die kürzere Seite braucht mindestens 32.");
-  expect(refusal("The picture has 61 megapixels; at most 50 are accepted.", de, "de")).toContain("61 Megapixel");
-  expect(refusal("The picture has more than 15,000,000 bytes.", de, "de")).toBe(de.failure.figures.heavy);
+  expect(refusal("The image is 10x12 pixels; its shorter side must have 32.", de, "de")).toBe("Es ist zu klein: 10 × 12 Pixel. Die kürzere Seite braucht mindestens 32.");
+  expect(refusal("The image has 61 megapixels; at most 50 are accepted.", de, "de")).toContain("61 Megapixel");
+  expect(refusal("The image has more than 15,000,000 bytes.", de, "de")).toBe(de.failure.figures.heavy);
   expect(refusal("A sentence of a newer server.", de, "de")).toBe(null);
   expect(refusal(undefined, de, "de")).toBe(null);
 });
 
 test("the sentences with figures are the server's", () => {
   const images = readFileSync("../services/common/images.py", "utf8"), submission = readFileSync("../services/orchestrator/submission.py", "utf8");
-  expect(images).toContain('f"The picture is {width}x{height} pixels; its shorter side must have {MIN_SIDE}."');
-  expect(images).toMatch(/f"The picture has \{[^}]*\} megapixels; at most \{[^}]*\} are accepted\."/);
-  expect(submission).toContain('f"The picture has more than {max_picture_bytes:,} bytes."');
+  expect(images).toMatch(/f"The (picture|image) is \{width\}x\{height\} pixels; its shorter side must have \{MIN_SIDE\}\."/);
+  expect(images).toMatch(/f"The (picture|image) has \{[^}]*\} megapixels; at most \{[^}]*\} are accepted\."/);
+  expect(submission).toMatch(/f"The (picture|image) has more than \{[^}]*\} bytes\."/);
 });

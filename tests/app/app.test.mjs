@@ -1,11 +1,11 @@
 // The whole flow in a real browser against the four services with the released models: `make frontend test-app`.
-// MELALOG_APP_SHOTS=folder keeps screenshots; MELALOG_DATA_DIR=folder sends a few real pictures too, which stay where they are.
+// MELALOG_APP_SHOTS=folder saves screenshots; MELALOG_DATA_DIR=folder sends a few real images too.
 import assert from "node:assert/strict";
 import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { after, before } from "node:test";
 
-import { button, DESKTOP, GERMAN, here, launch, look, open, PHONE, PICTURE, send, sendOff, shot, test, toPicture, toQuestions, use } from "./browser.mjs";
+import { button, DESKTOP, GERMAN, here, launch, checkPage, open, PHONE, IMAGE, send, sendOff, shot, test, toImage, toQuestions, use } from "./browser.mjs";
 import { assessment, serve } from "./system.mjs";
 
 const DATA = process.env.MELALOG_DATA_DIR;
@@ -19,7 +19,7 @@ after(async () => { await browser?.close(); await system?.close(); });
 const view = (...how) => open(browser, system.url, ...how);
 const last = () => assessment(system.state.answers.at(-1));
 
-/** The result on the screen says what the server said. */
+/** The result on the screen is the server's answer. */
 async function says({ page, t, language }, answer) {
   const { risk, degraded, findings } = answer;
   const said = (sentence) => (language === "de" ? GERMAN[sentence] : sentence);
@@ -38,12 +38,12 @@ for (const [options, language, scheme] of [[PHONE, "en", "light"], [PHONE, "de",
   test(`the whole flow: ${options.isMobile ? "phone" : "desktop"} ${language} ${scheme}`, async () => {
     const seen = await view(options, language, scheme);
     const { page, t, wrong } = seen;
-    await look(seen, "1-start");
+    await checkPage(seen, "1-start");
     await button(page, t.start.begin).click();
     await page.getByText(t.start.needConsent).waitFor();
-    await toPicture(seen);
-    await page.getByText(t.picture.good).waitFor();
-    await look(seen, "2-picture");
+    await toImage(seen);
+    await page.getByText(t.image.good).waitFor();
+    await checkPage(seen, "2-picture");
     await use(seen);
     await page.getByRole("textbox").fill("200");
     await page.getByText(t.questions.range.replace("{min}", "0").replace("{max}", "120")).waitFor();
@@ -52,11 +52,11 @@ for (const [options, language, scheme] of [[PHONE, "en", "light"], [PHONE, "de",
     const sex = page.getByRole("radiogroup").first();
     assert.equal(await sex.getByRole("radio", { checked: true }).getAttribute("aria-label"), t.questions.choices.unsure);
     await sex.getByRole("radio", { name: t.questions.choices.male, exact: true }).click();
-    await look(seen, "3-questions");
+    await checkPage(seen, "3-questions");
     await sendOff(seen);
     await page.getByRole("heading", { name: t.result.probability }).waitFor();
     await page.waitForTimeout(500); // the heat map is drawn
-    await look(seen, "5-result");
+    await checkPage(seen, "5-result");
     const answer = last();
     await says(seen, answer);
     const body = system.state.sent.at(-1).toString("latin1");
@@ -70,20 +70,20 @@ for (const [options, language, scheme] of [[PHONE, "en", "light"], [PHONE, "de",
     await page.frameLocator("#report").getByRole("heading", { level: 1 }).waitFor({ state: "attached" });
     assert.ok(await page.frameLocator("#report").locator("img").first().evaluate((image) => image.complete && image.naturalWidth > 0), "the picture is on the printed page");
     await button(page, t.result.again).click();
-    await page.getByText(t.picture.hint).waitFor();
+    await page.getByText(t.image.hint).waitFor();
     assert.deepEqual(wrong, []);
     await seen.context.close();
   });
 }
 
-test("the place a picture was taken at never leaves the device: nothing that the server received has it", async () => {
-  assert.ok(readFileSync(PICTURE).includes("Exif"));
+test("the place an image was taken at never leaves the device: nothing that the server received has it", async () => {
+  assert.ok(readFileSync(IMAGE).includes("Exif"));
   const from = system.state.sent.length;
   const seen = await view();
   await send(seen);
   await seen.page.getByText(seen.t.result.todo).waitFor();
   const sent = system.state.sent.slice(from);
-  assert.equal(sent.length, 2, "the advice on the picture, then the assessment");
+  assert.equal(sent.length, 2, "the advice on the image, then the assessment");
   for (const body of sent) {
     assert.ok(body.includes(Buffer.from([0xff, 0xd8, 0xff])));
     for (const mark of ["Exif", "Melalog test", "taken at home", "spot-with-place", "GPS"]) assert.ok(!body.includes(mark), mark);
@@ -91,26 +91,26 @@ test("the place a picture was taken at never leaves the device: nothing that the
   await seen.context.close();
 });
 
-test("a dark picture is told on the device, again by the server before any question, and in the answer", async () => {
+test("a dark image gets advice on the device, again by the server before any question, and in the answer", async () => {
   const seen = await view();
   const { page, t } = seen;
-  await toPicture(seen, here("dark.jpg"));
-  await page.getByText(t.picture.warnings.dark).waitFor();
-  await page.getByText(t.picture.warnings.small).waitFor();
-  await button(page, t.picture.use).click();
-  await page.getByText(t.picture.found.dark).waitFor();
-  await look({ ...seen, name: "dark" }, "advice");
-  await button(page, t.picture.anyway).click();
+  await toImage(seen, here("dark.jpg"));
+  await page.getByText(t.image.warnings.dark).waitFor();
+  await page.getByText(t.image.warnings.small).waitFor();
+  await button(page, t.image.use).click();
+  await page.getByText(t.image.found.dark).waitFor();
+  await checkPage({ ...seen, name: "dark" }, "advice");
+  await button(page, t.image.anyway).click();
   await page.getByRole("textbox").waitFor();
   await sendOff(seen);
   await page.getByText(t.result.todo).waitFor();
   const answer = last();
   assert.equal(answer.findings.picture.quality, "poor");
   await says(seen, answer);
-  await look({ ...seen, name: "dark" }, "result");
+  await checkPage({ ...seen, name: "dark" }, "result");
   await button(page, t.failure.retake).first().click();
   await page.locator("#choose").setInputFiles(here("answer.json"));
-  await page.getByText(t.picture.unreadable).waitFor();
+  await page.getByText(t.image.unreadable).waitFor();
   await seen.context.close();
 });
 
@@ -131,11 +131,11 @@ test("one service that hangs: the answer comes in time, and says what is missing
   }
   assert.deepEqual(last().degraded, ["vlm"]);
   await says(seen, last());
-  await look({ ...seen, name: "degraded" }, "result");
+  await checkPage({ ...seen, name: "degraded" }, "result");
   await seen.context.close();
 });
 
-test("real pictures: the screen says what the server said", { skip: DATA ? false : "MELALOG_DATA_DIR is not set" }, async () => {
+test("real images: the screen shows the server's answer", { skip: DATA ? false : "MELALOG_DATA_DIR is not set" }, async () => {
   const folder = (name) => join(DATA, name, "images");
   const pictures = ["ham10000", "pad_ufes_20"].flatMap((name) => readdirSync(folder(name)).sort().slice(0, 2).map((file) => join(folder(name), file)));
   for (const [at, picture] of pictures.entries()) {
@@ -143,7 +143,7 @@ test("real pictures: the screen says what the server said", { skip: DATA ? false
     await send(seen, picture);
     await seen.page.getByText(seen.t.result.todo).waitFor();
     await seen.page.waitForTimeout(500);
-    await look({ ...seen, name: `real-${at}-${seen.name}` }, "result");
+    await checkPage({ ...seen, name: `real-${at}-${seen.name}` }, "result");
     await says(seen, last());
     assert.deepEqual(seen.wrong, []);
     await seen.context.close();

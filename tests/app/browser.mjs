@@ -14,7 +14,7 @@ const RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-pra
 const SHOTS = process.env.MELALOG_APP_SHOTS;
 
 export const here = (name) => join(ROOT, "tests/app", name);
-export const PICTURE = here("spot-with-place.jpg");
+export const IMAGE = here("spot-with-place.jpg");
 export const PHONE = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true };
 export const DESKTOP = { viewport: { width: 1280, height: 900 } };
 export const WORDS = Object.fromEntries(["en", "de"].map((code) => [code, JSON.parse(readFileSync(join(ROOT, `frontend/src/strings/${code}.json`), "utf8"))]));
@@ -46,7 +46,7 @@ export const button = (page, label) => page.getByRole("button", { name: label, e
 export const shot = async ({ page, name }, step) => { if (SHOTS) await page.screenshot({ path: join(SHOTS, `${name}-${step}.png`), timeout: 60_000 }); };
 
 /** No violation that axe knows of, nothing wider than the screen, and a screenshot. */
-export async function look(view, step) {
+export async function checkPage(view, step) {
   const { page } = view;
   await page.getByRole("heading", { level: 1 }).first().waitFor();
   await page.evaluate(AXE);
@@ -65,22 +65,22 @@ function outside() {
   }).map((node) => node.innerText.slice(0, 60));
 }
 
-export async function toPicture({ page, t }, picture = PICTURE) {
+export async function toImage({ page, t }, picture = IMAGE) {
   await page.getByRole("checkbox").click();
   await button(page, t.start.begin).click();
   await page.locator("#choose").setInputFiles(picture);
-  await button(page, t.picture.use).waitFor();
+  await button(page, t.image.use).waitFor();
 }
 
 /** As far as the questions, whatever the server's advice. */
 export async function toQuestions(view, picture) {
-  await toPicture(view, picture);
+  await toImage(view, picture);
   await use(view);
 }
 
 export async function use({ page, t }) {
-  await button(page, t.picture.use).click();
-  const anyway = button(page, t.picture.anyway), asked = page.getByRole("heading", { name: t.questions.title, level: 1 });
+  await button(page, t.image.use).click();
+  const anyway = button(page, t.image.anyway), asked = page.getByRole("heading", { name: t.questions.title, level: 1 });
   await anyway.or(asked).first().waitFor();
   if (await anyway.count()) await anyway.click();
   await page.getByRole("textbox").waitFor();

@@ -1,4 +1,4 @@
-// The README's pictures of the app, from the real services: `node tests/app/screenshots.mjs PICTURE FOLDER`, after `make frontend`.
+// The README's pictures of the app, from the real services: `node tests/app/screenshots.mjs IMAGE FOLDER`, after `make frontend`.
 // The ones in docs/app are of a drawn spot, and their colours were reduced to 192 (Pillow: quantize).
 import { join } from "node:path";
 
@@ -7,14 +7,14 @@ import { serve } from "./system.mjs";
 
 const [picture, folder] = process.argv.slice(2);
 if (!folder) {
-  console.error("usage: node tests/app/screenshots.mjs PICTURE FOLDER");
+  console.error("usage: node tests/app/screenshots.mjs IMAGE FOLDER");
   process.exit(2);
 }
 const SHOWN = [
   { name: "phone-light", options: PHONE, language: "en", scheme: "light", at: null },
   { name: "phone-dark", options: PHONE, language: "de", scheme: "dark", at: "weights" },
   { name: "desktop", options: DESKTOP, language: "en", scheme: "light", at: null },
-  { name: "heat-map", options: PHONE, language: "en", scheme: "light", at: "picture" },
+  { name: "heat-map", options: PHONE, language: "en", scheme: "light", at: "image" },
 ];
 const system = await serve();
 const browser = await launch();

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before } from "node:test";
 
-import { button, launch, look, open, PHONE, PICTURE, send, sendOff, test, toQuestions, use } from "./browser.mjs";
+import { button, launch, checkPage, open, PHONE, IMAGE, send, sendOff, test, toQuestions, use } from "./browser.mjs";
 import { issue, settings } from "./issuer.mjs";
 import { freePort, serve } from "./system.mjs";
 
@@ -45,18 +45,18 @@ test("who has to sign in does so first, is signed in anew unseen, and signs out 
   const { page, t, wrong } = seen;
   await page.getByText(t.signIn.first).waitFor();
   assert.equal(await button(page, t.start.begin).count(), 0);
-  await look({ ...seen, name: "sign-in" }, "first");
+  await checkPage({ ...seen, name: "sign-in" }, "first");
   await signIn(seen);
   assert.equal(new URL(page.url()).search, "", "the code does not stay in the address");
   assert.deepEqual(issuer.state.grants, ["authorization_code"]);
-  await look({ ...seen, name: "sign-in" }, "done");
+  await checkPage({ ...seen, name: "sign-in" }, "done");
   await send(seen);
   await page.getByText(t.result.todo).waitFor();
   const before = authorization();
   assert.match(before, /^Bearer ey/);
   await page.waitForTimeout(8000); // the token is about to end
   await button(page, t.result.again).click();
-  await page.locator("#choose").setInputFiles(PICTURE);
+  await page.locator("#choose").setInputFiles(IMAGE);
   await use(seen);
   await sendOff(seen);
   await page.getByText(t.result.todo).waitFor();
@@ -73,7 +73,7 @@ test("who has to sign in does so first, is signed in anew unseen, and signs out 
   await seen.context.close();
 });
 
-test("signed out on the way: picture and answers wait, and are sent after signing in again", async () => {
+test("signed out on the way: image and answers wait, and are sent after signing in again", async () => {
   const seen = await view("de");
   const { page, t, wrong } = seen;
   await signIn(seen);
@@ -84,7 +84,7 @@ test("signed out on the way: picture and answers wait, and are sent after signin
   await sendOff(seen);
   await page.getByText(t.failure.signedOut[0]).first().waitFor();
   await page.getByText(t.signIn.toGoOn).waitFor();
-  await look({ ...seen, name: "sign-in" }, "signed-out");
+  await checkPage({ ...seen, name: "sign-in" }, "signed-out");
   issuer.state.refuse = false;
   await button(page, t.signIn.go).click();
   await atIssuer(page, false);
@@ -97,23 +97,23 @@ test("signed out on the way: picture and answers wait, and are sent after signin
   await seen.context.close();
 });
 
-test("who turns back at the issuer, or comes with an answer to nothing, is told and can try again", async () => {
+test("a sign-in that was stopped at the issuer, or was never begun, fails with a message and can be tried again", async () => {
   const seen = await view();
   const { page, t } = seen;
   await page.getByRole("checkbox").click();
   await button(page, t.signIn.go).click();
   await page.getByText("[ Cancel ]").click();
   await page.getByRole("heading", { name: t.signIn.failed }).waitFor();
-  await look({ ...seen, name: "sign-in" }, "failed");
+  await checkPage({ ...seen, name: "sign-in" }, "failed");
   await button(page, t.signIn.go).click();
   await atIssuer(page);
-  await page.getByText(t.picture.hint).waitFor(); // the consent was not lost
+  await page.getByText(t.image.hint).waitFor(); // the consent was not lost
   await page.goto(`${system.url}/signed-in?code=stolen&state=guessed`);
   await page.getByRole("heading", { name: t.signIn.failed }).waitFor();
   await seen.context.close();
 });
 
-test("who signs out leaves nothing for the next person: no result, no consent, no picture on its way", async () => {
+test("signing out leaves nothing for the next person: no result, no consent, no image about to be sent", async () => {
   const seen = await view();
   const { page, t } = seen;
   await signIn(seen);

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, before } from "node:test";
 
-import { button, DESKTOP, GERMAN, here, launch, look, open, PHONE, PICTURE, send, sendOff, shot, test, toPicture, toQuestions, use, WORDS } from "./browser.mjs";
+import { button, DESKTOP, GERMAN, here, launch, checkPage, open, PHONE, IMAGE, send, sendOff, shot, test, toImage, toQuestions, use, WORDS } from "./browser.mjs";
 import { assessment, serve } from "./system.mjs";
 
 let browser, system;
@@ -25,7 +25,7 @@ for (const level of ["low", "high"]) {
     const seen = await view(level, PHONE, level === "low" ? "de" : "en", level === "low" ? "light" : "dark");
     await send(seen);
     await seen.page.getByRole("img", { name: seen.t.result.levelIs.replace("{level}", seen.t.result.levels[level]) }).waitFor();
-    await look({ ...seen, name: level }, "result");
+    await checkPage({ ...seen, name: level }, "result");
     assert.deepEqual(seen.wrong, []);
     await seen.context.close();
   });
@@ -43,34 +43,34 @@ test("findings are seen one by one, and stopping ends the work", async () => {
   assert.equal(await part("vlm").getByText(t.sending.states.waiting).count(), 1);
   await part("vlm").getByText(t.sending.states.done).waitFor();
   assert.equal(await part("questionnaire").getByText(t.sending.states.waiting).count(), 1);
-  await look({ ...seen, name: "slow" }, "sending");
+  await checkPage({ ...seen, name: "slow" }, "sending");
   await button(page, t.sending.stop).click();
   await page.waitForTimeout(700);
   assert.equal(system.state.gone, gone + 1);
   await seen.context.close();
 });
 
-test("a picture that cannot be judged is said before any question, with how to retake it", async () => {
+test("an image that cannot be judged is refused before any question, with how to retake it", async () => {
   const seen = await view("422");
   const { page, t } = seen;
-  await toPicture(seen);
-  await button(page, t.picture.use).click();
-  await page.getByText(t.failure.picture[1]).waitFor();
-  await look({ ...seen, name: "refused" }, "advice");
+  await toImage(seen);
+  await button(page, t.image.use).click();
+  await page.getByText(t.failure.image[1]).waitFor();
+  await checkPage({ ...seen, name: "refused" }, "advice");
   meet("");
-  await page.locator("#choose").setInputFiles(PICTURE);
-  await button(page, t.picture.use).click();
+  await page.locator("#choose").setInputFiles(IMAGE);
+  await button(page, t.image.use).click();
   await page.getByRole("textbox").waitFor();
   await seen.context.close();
 });
 
-test("a picture unlike a skin spot is told, and may be used anyway", async () => {
+test("an image unlike a skin spot gets advice, and may be used anyway", async () => {
   const seen = await view("strange");
   const { page, t } = seen;
-  await toPicture(seen);
-  await button(page, t.picture.use).click();
-  await page.getByText(t.picture.unfamiliar).waitFor();
-  await button(page, t.picture.anyway).click();
+  await toImage(seen);
+  await button(page, t.image.use).click();
+  await page.getByText(t.image.unfamiliar).waitFor();
+  await button(page, t.image.anyway).click();
   await page.getByRole("textbox").waitFor();
   await sendOff(seen);
   await page.getByText(t.result.unfamiliar).waitFor();
@@ -79,8 +79,8 @@ test("a picture unlike a skin spot is told, and may be used anyway", async () =>
 });
 
 const FAILURES = [
-  ["422", null, "picture", "retake"], ["401", null, "signedOut", "again"], ["503", null, "busy", "again"],
-  ["413", answerInstead(413, "The picture has more than 15 MB."), "picture", "retake"], ["415", answerInstead(415, "This is not one of the four formats."), "picture", "retake"],
+  ["422", null, "image", "retake"], ["401", null, "signedOut", "again"], ["503", null, "busy", "again"],
+  ["413", answerInstead(413, "The picture has more than 15 MB."), "image", "retake"], ["415", answerInstead(415, "This is not one of the four formats."), "image", "retake"],
   ["403", answerInstead(403, "This sign-in does not cover assessments."), "forbidden", "again"], ["500", answerInstead(500, "An internal error occurred."), "other", "again"],
 ];
 for (const [situation, instead, kind, way] of FAILURES) {
@@ -94,12 +94,12 @@ for (const [situation, instead, kind, way] of FAILURES) {
       await sendOff(seen);
       await page.getByText(t.failure[kind][0]).first().waitFor();
     } finally { system.state.instead = null; }
-    await page.getByText(t.failure.kept).waitFor();
-    await look({ ...seen, name: situation }, "failure");
+    await page.getByText(t.failure.nothingLost).waitFor();
+    await checkPage({ ...seen, name: situation }, "failure");
     meet("");
     if (situation === "503") return seen.context.close(); // waiting is tested with 429
     await button(page, t.failure[way]).click();
-    if (way === "retake") await button(page, t.picture.use).waitFor(); // nothing is lost
+    if (way === "retake") await button(page, t.image.use).waitFor(); // nothing is lost
     else await page.getByText(t.result.todo).waitFor();
     await seen.context.close();
   });
@@ -109,13 +109,13 @@ test("in German a failure says no word of English: known sentences in German, ot
   const seen = await view("", PHONE, "de");
   const { page, t } = seen;
   await toQuestions(seen);
-  const told = [
+  const refusals = [
     ["The picture is 10x10 pixels; its shorter side must have 32.", 422, t.failure.figures.small.replace("{width}", "10").replace("{height}", "10").replace("{least}", "32")],
     ["No model can judge the picture at the moment; try again shortly.", 503, GERMAN["No model can judge the picture at the moment; try again shortly."]],
     ["A sentence of a newer server.", 500, t.failure.other[1]],
   ];
   try {
-    for (const [detail, status, german] of told) {
+    for (const [detail, status, german] of refusals) {
       system.state.instead = answerInstead(status, detail);
       await sendOff(seen);
       await page.getByText(german).first().waitFor();
@@ -144,7 +144,7 @@ test("too many requests wait as long as Retry-After says, then sends again", asy
   const before = system.state.sent.length;
   await button(page, t.failure.wait.replace("{n}", "2")).click({ force: true }); // it is off
   assert.equal(system.state.sent.length, before, "not before it is time");
-  await look({ ...seen, name: "busy" }, "failure");
+  await checkPage({ ...seen, name: "busy" }, "failure");
   meet("");
   await button(page, t.failure.again).click();
   await page.getByText(t.result.todo).waitFor();
@@ -157,7 +157,7 @@ for (const [situation, missing] of [["degraded", "classifier"], ["no-vlm", "vlm"
     await send(seen);
     await seen.page.getByText(seen.t.words.missing[missing]).waitFor();
     assert.deepEqual(assessment(system.state.answers.at(-1)).degraded, [missing]);
-    await look({ ...seen, name: situation }, "result");
+    await checkPage({ ...seen, name: situation }, "result");
     await seen.context.close();
   });
 }
@@ -170,12 +170,12 @@ test("no connection, then no server: each says so, and goes on where it was", as
   await seen.context.setOffline(true);
   await sendOff(seen);
   await page.getByText(t.failure.offline[0]).first().waitFor();
-  await look({ ...seen, name: "offline" }, "failure");
+  await checkPage({ ...seen, name: "offline" }, "failure");
   await seen.context.setOffline(false);
   await system.stop();
   await button(page, t.failure.again).click();
   await page.getByText(t.failure.unreachable[0]).first().waitFor();
-  await look({ ...seen, name: "unreachable" }, "failure");
+  await checkPage({ ...seen, name: "unreachable" }, "failure");
   await system.start();
   await button(page, t.failure.again).click();
   await page.getByText(t.result.todo).waitFor();
@@ -189,7 +189,7 @@ test("the browser's Back and Forward, a reload and another language lose nothing
   await toQuestions(seen);
   await page.getByRole("textbox").fill("67");
   await page.goBack();
-  await button(page, t.picture.use).waitFor();
+  await button(page, t.image.use).waitFor();
   await page.goForward();
   await page.getByRole("textbox").waitFor();
   assert.equal(await page.getByRole("textbox").inputValue(), "67");
@@ -200,7 +200,7 @@ test("the browser's Back and Forward, a reload and another language lose nothing
   await page.getByRole("textbox").waitFor();
   await page.goForward();
   await page.getByText(WORDS.de.result.todo).waitFor();
-  await page.reload(); // picture and answers are kept in memory only
+  await page.reload(); // image and answers are in memory only
   await button(page, WORDS.de.start.begin).waitFor();
   assert.deepEqual(seen.wrong, []);
   await seen.context.close();
@@ -214,7 +214,7 @@ test("what was answered for one spot does not go with the next", async () => {
   assert.match(system.state.sent.at(-1).toString("latin1"), /\{"age":67\}/);
   await page.getByRole("link", { name: t.nav.home }).click();
   await button(page, t.start.begin).click();
-  await page.locator("#choose").setInputFiles(PICTURE);
+  await page.locator("#choose").setInputFiles(IMAGE);
   await use(seen);
   await sendOff(seen);
   await page.getByText(t.result.todo).waitFor();
@@ -254,36 +254,36 @@ test("an answer that is not whole, or cannot be drawn, is said to be that and ne
     answers({ ...whole, findings: { ...whole.findings, questionnaire: { ...whole.findings.questionnaire, factors: [null] } } });
     await button(page, t.failure.again).click();
     await page.getByRole("heading", { name: t.broken[0] }).waitFor();
-    await look({ ...seen, name: "broken" }, "page");
+    await checkPage({ ...seen, name: "broken" }, "page");
   } finally { system.state.instead = null; }
   await button(page, t.failure.restart).click();
   await button(page, t.start.begin).waitFor();
   await seen.context.close();
 });
 
-test("the camera in the page: a square, the other camera, and the picture goes on", async () => {
+test("the camera in the page: a square, the other camera, and its image goes on", async () => {
   const seen = await view("");
   const { page, t, wrong } = seen;
   await page.getByRole("checkbox").click();
   await button(page, t.start.begin).click();
-  await button(page, t.picture.take).click();
-  await page.getByText(t.picture.camera.guide).waitFor();
-  await button(page, t.picture.camera.flip).click();
+  await button(page, t.image.take).click();
+  await page.getByText(t.image.camera.guide).waitFor();
+  await button(page, t.image.camera.flip).click();
   await page.waitForFunction(() => document.querySelector("video")?.readyState >= 2);
-  await look({ ...seen, name: "camera" }, "open");
-  await button(page, t.picture.camera.shoot).click();
-  await button(page, t.picture.use).waitFor();
-  const { width, height } = await page.getByRole("img", { name: t.picture.alt }).boundingBox();
+  await checkPage({ ...seen, name: "camera" }, "open");
+  await button(page, t.image.camera.shoot).click();
+  await button(page, t.image.use).waitFor();
+  const { width, height } = await page.getByRole("img", { name: t.image.alt }).boundingBox();
   assert.equal(Math.round(width), Math.round(height));
-  await button(page, t.picture.turn).click();
-  await button(page, t.picture.closer).click();
-  await button(page, t.picture.use).click();
+  await button(page, t.image.turn).click();
+  await button(page, t.image.closer).click();
+  await button(page, t.image.use).click();
   await page.getByRole("textbox").waitFor();
   assert.deepEqual(wrong, []);
   await seen.context.close();
 });
 
-test("a HEIC picture is opened where the browser cannot, and goes on as JPEG without what was written beside it", async () => {
+test("a HEIC image is opened where the browser cannot, and goes on as JPEG without its metadata", async () => {
   const seen = await view("");
   await send(seen, here("spot.heic"));
   await seen.page.getByText(seen.t.result.todo).waitFor();
@@ -294,31 +294,31 @@ test("a HEIC picture is opened where the browser cannot, and goes on as JPEG wit
   await seen.context.close();
 });
 
-test("the diary keeps pictures on the device, side by side, and deletes everything", async () => {
+test("the diary saves images on the device, side by side, and deletes everything", async () => {
   const seen = await view("low");
   const { page, t } = seen;
   await send(seen);
-  await button(page, t.result.keep).click();
+  await button(page, t.result.save).click();
   await page.getByRole("radio", { name: t.sites.arm, exact: true }).click();
-  await button(page, t.result.keep).click();
-  await page.getByText(t.result.kept).waitFor();
+  await button(page, t.result.save).click();
+  await page.getByText(t.result.saved).waitFor();
   meet("moderate");
   await button(page, t.result.again).click();
   await page.locator("#choose").setInputFiles(here("dark.jpg"));
-  await button(page, t.picture.use).click();
+  await button(page, t.image.use).click();
   await page.getByRole("textbox").waitFor();
   const before = system.state.sent.length;
   await sendOff(seen);
-  await button(page, t.result.keep).click();
+  await button(page, t.result.save).click();
   await page.getByRole("radio").nth(1).click();
-  await button(page, t.result.keep).click();
-  await page.getByText(t.result.kept).waitFor();
+  await button(page, t.result.save).click();
+  await page.getByText(t.result.saved).waitFor();
   assert.equal(system.state.sent.length, before + 1, "keeping sends nothing");
   await page.goto(`${system.url}/diary`);
   await page.getByRole("heading", { name: t.sites.arm }).waitFor();
   assert.equal(await page.getByRole("img").count(), 2);
   await page.getByText(t.diary.rose).waitFor();
-  await look({ ...seen, name: "diary" }, "two");
+  await checkPage({ ...seen, name: "diary" }, "two");
   await button(page, t.diary.removeAll).click();
   await button(page, t.diary.yes).click();
   await page.getByText(t.diary.empty).waitFor();
@@ -327,7 +327,7 @@ test("the diary keeps pictures on the device, side by side, and deletes everythi
   await seen.context.close();
 });
 
-test("the diary takes a picture once, however often one presses, and says that it has it", async () => {
+test("the diary saves an image once, however often one presses, and says so", async () => {
   const seen = await view("low");
   const { page, t } = seen;
   await send(seen);
@@ -336,10 +336,10 @@ test("the diary takes a picture once, however often one presses, and says that i
     globalThis.puts = 0;
     IDBObjectStore.prototype.put = function counted(...all) { globalThis.puts += 1; return put.apply(this, all); };
   });
-  await button(page, t.result.keep).click();
+  await button(page, t.result.save).click();
   await page.getByText(t.diary.site).waitFor();
-  await button(page, t.result.keep).dblclick({ force: true }); // off after the first
-  await page.getByText(t.result.kept).waitFor();
+  await button(page, t.result.save).dblclick({ force: true }); // off after the first
+  await page.getByText(t.result.saved).waitFor();
   assert.equal(await page.evaluate(() => globalThis.puts), 1);
   await page.getByRole("link", { name: t.nav.home }).click();
   await button(page, t.start.diary).click();
@@ -347,8 +347,8 @@ test("the diary takes a picture once, however often one presses, and says that i
   assert.equal(await page.getByRole("main").getByRole("img").count(), 1);
   await page.goBack();
   await page.goBack();
-  await page.getByText(t.result.kept).waitFor();
-  assert.equal(await button(page, t.result.keep).count(), 0, "it is kept already");
+  await page.getByText(t.result.saved).waitFor();
+  assert.equal(await button(page, t.result.save).count(), 0, "it is kept already");
   await seen.context.close();
 });
 
@@ -366,8 +366,8 @@ test("the keyboard is enough, from the first page to the result", async () => {
   await page.keyboard.press("Space");
   await reach(button(page, t.start.begin));
   await page.keyboard.press("Enter");
-  await page.locator("#choose").setInputFiles(PICTURE);
-  await reach(button(page, t.picture.use));
+  await page.locator("#choose").setInputFiles(IMAGE);
+  await reach(button(page, t.image.use));
   await page.keyboard.press("Enter");
   await page.getByRole("textbox").waitFor();
   await reach(page.getByRole("radio", { checked: true }).first());
@@ -398,7 +398,7 @@ for (const [name, size] of [["phone", PHONE], ["desktop", DESKTOP]]) {
     await page.keyboard.press("Enter");
     await page.getByRole("alert").filter({ hasText: t.questions.first.split("{")[0] }).waitFor();
     assert.ok(await age.evaluate((node) => node === document.activeElement), "the wrong field has the focus");
-    await look({ ...seen, name }, "off");
+    await checkPage({ ...seen, name }, "off");
     await age.fill("47");
     assert.deepEqual([await on.getAttribute("aria-disabled"), await border()], [null, "solid"]);
     assert.equal(await page.getByRole("alert").count(), 0);
@@ -420,7 +420,7 @@ for (const [name, size, scheme] of [["phone", PHONE, "dark"], ["desktop", DESKTO
     const [whole, end] = await page.getByRole("main").evaluate((node) => [document.documentElement.scrollHeight, node.getBoundingClientRect().bottom]);
     assert.ok(whole >= end && end > size.viewport.height);
     assert.ok(await page.getByText("Melalog is research software, not a medical device.").isVisible());
-    for (const control of [t.result.again, t.result.keep, t.result.print]) assert.equal(await button(page, control).count(), 0, control);
+    for (const control of [t.result.again, t.result.save, t.result.print]) assert.equal(await button(page, control).count(), 0, control);
     assert.equal(await page.getByRole("heading", { level: 1 }).evaluate((node) => getComputedStyle(node).color), "rgb(17, 17, 17)");
     const pages = (await page.pdf({ format: "A4", printBackground: false })).toString("latin1").match(/\/Type\s*\/Page\b/g).length;
     assert.ok(pages >= 2, `${pages} pages`);
@@ -466,11 +466,11 @@ test("text twice as large, as the browser's own setting asks, cuts nothing", asy
   const small = await page.getByRole("heading", { level: 1 }).evaluate((node) => parseFloat(getComputedStyle(node).fontSize));
   await page.addStyleTag({ content: "html { font-size: 200% }" });
   assert.equal(await page.getByRole("heading", { level: 1 }).evaluate((node) => parseFloat(getComputedStyle(node).fontSize)), 2 * small);
-  await look({ ...seen, name: "large" }, "1-start");
+  await checkPage({ ...seen, name: "large" }, "1-start");
   await send(seen);
   await page.getByText(t.result.todo).waitFor();
   await page.waitForTimeout(500);
-  await look({ ...seen, name: "large" }, "5-result");
+  await checkPage({ ...seen, name: "large" }, "5-result");
   await shot({ ...seen, name: "large" }, "5-result");
   await seen.context.close();
 });
@@ -487,10 +487,10 @@ test("read from right to left, the pages turn round and nothing falls out", asyn
   await page.reload();
   const name = await page.getByRole("link", { name: t.nav.home }).boundingBox();
   assert.ok(name.x > PHONE.viewport.width / 2, "the name is on the right");
-  await look({ ...seen, name: "rtl" }, "1-start");
+  await checkPage({ ...seen, name: "rtl" }, "1-start");
   await send(seen);
   await page.getByText(t.result.todo).waitFor();
   await page.waitForTimeout(500);
-  await look({ ...seen, name: "rtl" }, "5-result");
+  await checkPage({ ...seen, name: "rtl" }, "5-result");
   await seen.context.close();
 });

@@ -1,7 +1,7 @@
 import type { Problem } from "@/client";
 
 /** Why there is no answer; each kind has its own screen. */
-export type Kind = "offline" | "unreachable" | "busy" | "tooMany" | "picture" | "answers" | "signedOut" | "forbidden" | "unreadable" | "other";
+export type Kind = "offline" | "unreachable" | "busy" | "tooMany" | "image" | "answers" | "signedOut" | "forbidden" | "unreadable" | "other";
 
 export class Failure extends Error {
   constructor(
@@ -24,8 +24,8 @@ function kindOf(status: number, problem: Partial<Problem>): Kind {
   if (status === 403) return "forbidden";
   if (status === 429) return "tooMany"; // of this caller or of all: both answer so
   if (status === 503) return "busy";
-  if (status === 413 || status === 415) return "picture";
-  if (status === 422) return (problem.errors ?? []).some(({ field }) => field.startsWith("questionnaire")) ? "answers" : "picture";
+  if (status === 413 || status === 415) return "image";
+  if (status === 422) return (problem.errors ?? []).some(({ field }) => field.startsWith("questionnaire")) ? "answers" : "image";
   return "other";
 }
 

@@ -1,4 +1,4 @@
-import { IDLE_MS, line } from "./line";
+import { connect, IDLE_MS } from "./connection";
 import { Failure, failureOf } from "./problem";
 import { server } from "./server";
 import { isOffline, onOffline } from "./transport";
@@ -11,7 +11,7 @@ export type Questionnaire = { version: string; questions: Question[] };
 
 /** The questions this app can draw; one of a type it does not know is left out. Throws Failure. */
 export async function loadQuestionnaire(): Promise<Questionnaire> {
-  const { signal, wait } = line({ isOffline, onOffline });
+  const { signal, wait } = connect({ isOffline, onOffline });
   const { data, response } = await wait(IDLE_MS, () => server.questions({ signal }));
   if (!response) throw new Failure(isOffline() ? "offline" : "unreachable");
   if (!response.ok || !data) throw failureOf(response.status, {}, response.headers.get("retry-after"));

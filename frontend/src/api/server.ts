@@ -6,5 +6,5 @@ import { send } from "./transport";
 
 client.setConfig({ baseUrl: API_URL, fetch: send });
 
-/** The generated client, told where the server is. */
+/** The generated client, with the server's address. */
 export const server = { questions, signIn };

@@ -1,4 +1,4 @@
-import type { Picture } from "@/picture/types";
+import type { PreparedImage } from "@/image/types";
 
 export const send: typeof fetch = (input, init) => globalThis.fetch(input, init);
 export const isOffline = () => navigator.onLine === false;
@@ -7,7 +7,7 @@ export const onOffline = (listener: () => void) => {
   return () => removeEventListener("offline", listener);
 };
 
-/** The picture as a form field: the cleaned JPEG bytes, without the name it had on the device. */
-export function imagePart(picture: Picture): Blob {
-  return new Blob([picture.bytes as BlobPart], { type: "image/jpeg" });
+/** The image as a form field: the cleaned JPEG bytes, without the name it had on the device. */
+export function imagePart(image: PreparedImage): Blob {
+  return new Blob([image.bytes as BlobPart], { type: "image/jpeg" });
 }

@@ -2,7 +2,7 @@ import type { Spot, Store } from "./types";
 
 const NAME = "melalog-diary";
 
-/** One record in IndexedDB: local storage is too small for pictures. */
+/** One record in IndexedDB: local storage is too small for images. */
 async function record<T>(mode: IDBTransactionMode, ask: (all: IDBObjectStore) => IDBRequest<T>): Promise<T> {
   const db = await done(Object.assign(indexedDB.open(NAME, 1), { onupgradeneeded(this: IDBOpenDBRequest) { this.result.createObjectStore("diary"); } }));
   try {

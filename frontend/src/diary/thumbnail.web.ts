@@ -1,4 +1,4 @@
-/** The picture as a small JPEG in a data address, for the diary. */
+/** The image as a small JPEG in a data address, for the diary. */
 export async function thumbnail(uri: string): Promise<string> {
   const source = await createImageBitmap(await (await fetch(uri)).blob());
   const canvas = Object.assign(document.createElement("canvas"), { width: 640, height: 640 });

@@ -3,18 +3,18 @@ import type { LevelName } from "@/result/Level";
 export type Photo = { id: string; date: string; image: string; level: LevelName };
 export type Spot = { id: string; site: string; photos: Photo[] };
 
-/** Where spots are kept: on this device, and nowhere else. */
+/** Where spots are saved: on this device, and nowhere else. */
 export type Store = { load(): Promise<Spot[]>; save(spots: Spot[]): Promise<void>; clear(): Promise<void> };
 
 /** Whether the photograph of that assessment is in the diary. */
-export const isKept = (spots: Spot[], id: string): boolean => spots.some(({ photos }) => photos.some((photo) => photo.id === id));
+export const isSaved = (spots: Spot[], id: string): boolean => spots.some(({ photos }) => photos.some((photo) => photo.id === id));
 
 /**
  * The spots with one more photograph: of the spot `id`, or of a new one at `site`. A photograph that is there is no
  * second point in time and changes nothing; so a new spot, named after its first one, never shares its id.
  */
 export function added(spots: Spot[], photo: Photo, to: { id: string } | { site: string }): Spot[] {
-  if (isKept(spots, photo.id)) return spots;
+  if (isSaved(spots, photo.id)) return spots;
   if ("site" in to) return [...spots, { id: photo.id, site: to.site, photos: [photo] }];
   return spots.map((spot) => (spot.id === to.id ? { ...spot, photos: [...spot.photos, photo] } : spot));
 }

@@ -2,11 +2,11 @@ import { useSyncExternalStore } from "react";
 
 import { start, step, type Action, type Flow } from "./state";
 
-/** Outside React: the router builds every screen anew on the browser's Back and Forward, and what is in hand must outlive that. */
+/** Outside React: the router builds every screen anew on the browser's Back and Forward, and the current flow must outlive that. */
 let flow: Flow = start;
 const listeners = new Set<() => void>();
 
-export const inHand = (): Flow => flow;
+export const currentFlow = (): Flow => flow;
 
 export function act(action: Action): void {
   flow = step(flow, action);
@@ -18,4 +18,4 @@ function subscribe(listener: () => void): () => void {
   return () => listeners.delete(listener);
 }
 
-export const useFlow = () => ({ flow: useSyncExternalStore(subscribe, inHand, () => start), act });
+export const useFlow = () => ({ flow: useSyncExternalStore(subscribe, currentFlow, () => start), act });

@@ -2,19 +2,19 @@ import type { Answers } from "@/api/assess";
 import type { Failure } from "@/api/problem";
 import type { Question } from "@/api/questionnaire";
 import type { Assessment } from "@/client";
-import type { Picture } from "@/picture/types";
+import type { PreparedImage } from "@/image/types";
 
 /** Everything one assessment needs, in memory only: it is gone when the app is closed. */
 export type Flow = {
-  consent: boolean; picture: Picture | null; questions: Question[]; answers: Answers;
+  consent: boolean; image: PreparedImage | null; questions: Question[]; answers: Answers;
   arrived: Record<string, string>; answer: Assessment | null; failure: Failure | null;
 };
 
-export const start: Flow = { consent: false, picture: null, questions: [], answers: {}, arrived: {}, answer: null, failure: null };
+export const start: Flow = { consent: false, image: null, questions: [], answers: {}, arrived: {}, answer: null, failure: null };
 
 export type Action =
   | { is: "consent"; given: boolean }
-  | { is: "picture"; picture: Picture }
+  | { is: "image"; image: PreparedImage }
   | { is: "questions"; questions: Question[] }
   | { is: "answer"; id: string; value: string | number | undefined }
   | { is: "sending" }
@@ -28,7 +28,7 @@ export type Action =
 export function step(flow: Flow, action: Action): Flow {
   switch (action.is) {
     case "consent": return { ...flow, consent: action.given };
-    case "picture": return { ...flow, picture: action.picture, answer: null, failure: null };
+    case "image": return { ...flow, image: action.image, answer: null, failure: null };
     case "questions": return { ...flow, questions: action.questions };
     case "answer": return { ...flow, answers: answered(flow.answers, action.id, action.value) };
     case "sending": return { ...flow, arrived: {}, answer: null, failure: null };
@@ -41,7 +41,7 @@ export function step(flow: Flow, action: Action): Flow {
   }
 }
 
-/** An answer left open or unsure is not sent: both mean the same to the server. */
+/** An empty or unsure answer is not sent: both mean the same to the server. */
 function answered(answers: Answers, id: string, value: string | number | undefined): Answers {
   const rest = Object.fromEntries(Object.entries(answers).filter(([name]) => name !== id));
   return value === undefined || value === "unsure" ? rest : { ...rest, [id]: value };

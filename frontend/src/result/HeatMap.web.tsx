@@ -4,7 +4,7 @@ import { coloured } from "./heat";
 
 export const COLOURED = true;
 
-/** The map over the picture: violet, pink, yellow, which skin does not have, and the lower the more transparent. */
+/** The map over the image: violet, pink, yellow, which skin does not have, and the lower the more transparent. */
 export function HeatMap({ base64, opacity }: { base64: string; opacity: number }) {
   const canvas = useRef<HTMLCanvasElement>(null);
   useEffect(() => {

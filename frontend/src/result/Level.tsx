@@ -8,7 +8,7 @@ import { size, Text } from "@/ui";
 export type LevelName = "low" | "moderate" | "high";
 const LEVELS: LevelName[] = ["low", "moderate", "high"];
 
-/** The level by word, shape and colour together: circle, triangle, octagon. */
+/** The level as word, shape and colour: circle, triangle, octagon. */
 export function Level({ level }: { level: LevelName }) {
   const { t } = useWords();
   const colours = useColours();

@@ -3,30 +3,30 @@ import { useState } from "react";
 import { Image, StyleSheet, View } from "react-native";
 
 import type { Assessment, ModelInfo } from "@/client";
-import type { Picture } from "@/picture/types";
+import type { PreparedImage } from "@/image/types";
 import { fill, useWords } from "@/strings";
 import { useColours } from "@/theme";
 import { Button, Card, Notice, Row, Text } from "@/ui";
 import { Slider } from "@/ui/Slider";
 
 import { COLOURED, HeatMap } from "./HeatMap";
-import { source, told } from "./told";
+import { source, resultTexts } from "./texts";
 
-/** The picture with the heat map over it, and what each model said of it. */
-export function Models({ answer, picture }: { answer: Assessment; picture: Picture }) {
+/** The image with the heat map over it, and each model's finding. */
+export function Models({ answer, image }: { answer: Assessment; image: PreparedImage }) {
   const { t, language } = useWords();
   const colours = useColours();
-  const words = told(answer, t, language);
+  const words = resultTexts(answer, t, language);
   const { classifier, vlm, picture: quality } = answer.findings;
   const poor = quality.quality === "poor" || classifier.in_distribution === false;
   return (
     <>
       <Card>
-        <Text kind="heading">{t.result.picture}</Text>
-        <Seen picture={picture} map={classifier.heatmap ?? null} />
+        <Text kind="heading">{t.result.image}</Text>
+        <ImageWithHeatMap image={image} map={classifier.heatmap ?? null} />
         <Text>{words.quality}</Text>
         {words.photograph ? <Text kind="small">{words.photograph}</Text> : null}
-        {poor ? <Row><Button label={t.failure.retake} onPress={() => router.navigate("/picture")} /></Row> : null}
+        {poor ? <Row><Button label={t.failure.retake} onPress={() => router.navigate("/image")} /></Row> : null}
       </Card>
       <Card>
         <Text kind="heading">{t.result.classifier}</Text>
@@ -53,13 +53,13 @@ function Source({ model }: { model?: ModelInfo | null }) {
   return model ? <Text kind="small">{source(model, t)}</Text> : null;
 }
 
-function Seen({ picture, map }: { picture: Picture; map: string | null }) {
+function ImageWithHeatMap({ image, map }: { image: PreparedImage; map: string | null }) {
   const { t } = useWords();
   const [opacity, setOpacity] = useState(0.6);
   return (
     <>
       <View style={box.frame}>
-        <Image source={{ uri: picture.uri }} alt={t.result.picture} accessibilityLabel={t.result.picture} style={box.fill} />
+        <Image source={{ uri: image.uri }} alt={t.result.image} accessibilityLabel={t.result.image} style={box.fill} />
         {map ? <HeatMap base64={map} opacity={opacity} /> : null}
       </View>
       {map ? (

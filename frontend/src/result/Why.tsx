@@ -6,13 +6,13 @@ import { sentence, useWords } from "@/strings";
 import { useColours } from "@/theme";
 import { Card, List, Text } from "@/ui";
 
-import { bars, factors, told, type Bar } from "./told";
+import { bars, factors, resultTexts, type Bar } from "./texts";
 
-/** Why: in words, as bars, and every answer that counted with its source. */
+/** The reasons: as text, as bars, and every answer that changed the odds with its source. */
 export function Why({ answer }: { answer: Assessment }) {
   const { t, language } = useWords();
-  const { explanation, reasons } = told(answer, t, language);
-  const drawn = bars(answer, t, language);
+  const { explanation, reasons } = resultTexts(answer, t, language);
+  const chart = bars(answer, t, language);
   return (
     <>
       <Card>
@@ -20,15 +20,15 @@ export function Why({ answer }: { answer: Assessment }) {
         {explanation ? <Text lang={answer.risk.language}>{explanation}</Text> : null}
         {reasons.length ? <List items={reasons.map((reason) => sentence(reason, language).text)} /> : null}
         <Text kind="sub">{t.result.weights}</Text>
-        <View role="list" style={box.list}>{drawn.bars.map((bar) => <Drawn key={bar.id} bar={bar} />)}</View>
-        <Text kind="small">{drawn.start}</Text>
+        <View role="list" style={box.list}>{chart.bars.map((bar) => <BarRow key={bar.id} bar={bar} />)}</View>
+        <Text kind="small">{chart.start}</Text>
       </Card>
       <Factors finding={answer.findings.questionnaire} />
     </>
   );
 }
 
-function Drawn({ bar }: { bar: Bar }) {
+function BarRow({ bar }: { bar: Bar }) {
   const colours = useColours();
   const width = `${Math.abs(bar.share) * 50}%` as const;
   const up = bar.share > 0;
@@ -51,9 +51,9 @@ function Factors({ finding }: { finding: Assessment["findings"]["questionnaire"]
     <Card>
       <Text kind="heading">{t.result.factors}</Text>
       <View role="list" style={box.list}>
-        {list.map(({ id, text, worth, source }) => (
+        {list.map(({ id, text, ratio, source }) => (
           <View role="listitem" key={id}>
-            <View style={box.labels}><Text style={box.grow}>{text}</Text><Text kind="bold">{worth}</Text></View>
+            <View style={box.labels}><Text style={box.grow}>{text}</Text><Text kind="bold">{ratio}</Text></View>
             <Text kind="small">{source}</Text>
           </View>
         ))}

@@ -10,5 +10,5 @@ export async function print(html: string): Promise<void> {
   if (await isAvailableAsync()) await shareAsync(uri, { mimeType: "application/pdf", UTI: "com.adobe.pdf" });
 }
 
-/** A picture as a data address: what makes the PDF may not read the app's files. */
+/** An image as a data address: what makes the PDF may not read the app's files. */
 export const embedded = async (uri: string) => `data:image/jpeg;base64,${await new File(uri).base64()}`;

@@ -1,4 +1,4 @@
-/** Hands a page to the browser's print dialogue, where it can be saved as PDF. `picture` is used as it is. */
+/** Opens the browser's print dialogue for a page, where it can be saved as PDF. */
 export async function print(html: string): Promise<void> {
   document.getElementById("report")?.remove();
   const frame = Object.assign(document.createElement("iframe"), { id: "report", title: "Melalog", srcdoc: html });

@@ -6,7 +6,7 @@ import { useWords } from "@/strings";
 import { useColours } from "@/theme";
 import { Button, Card, Text } from "@/ui";
 
-/** In place of a page that could not be drawn: never a blank one. Nothing of it goes anywhere. */
+/** Shown in place of a page that failed to render. Nothing is reported anywhere. */
 export function Broken({ retry }: { retry: () => Promise<void> }) {
   const { t } = useWords();
   const colours = useColours();

@@ -28,7 +28,7 @@ export function Diary() {
       {sorted.map((spot) => <OneSpot key={spot.id} spot={spot} onRemove={() => void remove(spot.id)} />)}
       <Row>
         <Button main label={t.diary.back} onPress={() => router.navigate("/")} />
-        {spots.length ? <Sure label={t.diary.removeAll} onSure={() => void clear()} /> : null}
+        {spots.length ? <ConfirmButton label={t.diary.removeAll} onConfirm={() => void clear()} /> : null}
       </Row>
     </Screen>
   );
@@ -44,17 +44,17 @@ function OneSpot({ spot, onRemove }: { spot: Spot; onRemove: () => void }) {
       <Text kind="heading">{plain(t.sites, spot.site)}</Text>
       <Text kind="small">{fill(t.diary.photos, { n: spot.photos.length })}{since ? ` · ${fill(t.diary.days, { n: since })}` : ""}</Text>
       <Row>
-        {before ? <Shown photo={before} title={t.diary.before} /> : null}
-        <Shown photo={latest} title={t.diary.latest} />
+        {before ? <PhotoView photo={before} title={t.diary.before} /> : null}
+        <PhotoView photo={latest} title={t.diary.latest} />
       </Row>
       {changed ? <Notice tone={changed === "rose" ? colours.high : colours.edge}><Text>{t.diary[changed]}</Text></Notice> : null}
-      {earlier.length ? <Row>{earlier.map((photo) => <Shown key={photo.id} photo={photo} title="" />)}</Row> : null}
-      <Row><Sure label={t.diary.remove} onSure={onRemove} /></Row>
+      {earlier.length ? <Row>{earlier.map((photo) => <PhotoView key={photo.id} photo={photo} title="" />)}</Row> : null}
+      <Row><ConfirmButton label={t.diary.remove} onConfirm={onRemove} /></Row>
     </Card>
   );
 }
 
-function Shown({ photo, title }: { photo: Photo; title: string }) {
+function PhotoView({ photo, title }: { photo: Photo; title: string }) {
   const { t, language } = useWords();
   const date = new Date(photo.date).toLocaleDateString(language, { dateStyle: "medium" });
   const alt = fill(t.diary.alt, { date });
@@ -66,15 +66,15 @@ function Shown({ photo, title }: { photo: Photo; title: string }) {
   );
 }
 
-function Sure({ label, onSure }: { label: string; onSure: () => void }) {
+function ConfirmButton({ label, onConfirm }: { label: string; onConfirm: () => void }) {
   const { t } = useWords();
-  const [asked, ask] = useState(false);
-  if (!asked) return <Button label={label} onPress={() => ask(true)} />;
+  const [confirming, setConfirming] = useState(false);
+  if (!confirming) return <Button label={label} onPress={() => setConfirming(true)} />;
   return (
     <Row>
       <Text role="alert">{t.diary.sure}</Text>
-      <Button label={t.diary.yes} onPress={() => { ask(false); onSure(); }} />
-      <Button label={t.diary.no} onPress={() => ask(false)} />
+      <Button label={t.diary.yes} onPress={() => { setConfirming(false); onConfirm(); }} />
+      <Button label={t.diary.no} onPress={() => setConfirming(false)} />
     </Row>
   );
 }

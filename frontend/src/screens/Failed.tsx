@@ -24,9 +24,9 @@ export function Failed({ failure, onRetry }: { failure: Failure; onRetry: () => 
       <Card>
         <Text role="alert">{signsIn ? t.signIn.toGoOn : way}</Text>
         <Details failure={failure} />
-        <Text kind="soft">{t.failure.kept}</Text>
+        <Text kind="soft">{t.failure.nothingLost}</Text>
         <Row>
-          {failure.kind === "picture" ? <Button main label={t.failure.retake} onPress={() => router.navigate("/picture")} /> : null}
+          {failure.kind === "image" ? <Button main label={t.failure.retake} onPress={() => router.navigate("/image")} /> : null}
           {signsIn ? <SignInButton main resume onDone={onRetry} /> : null}
           {failure.kind === "answers" ? <Button main label={t.failure.answers} onPress={() => router.navigate("/questions")} /> : null}
           {RETRIED.includes(failure.kind) && !signsIn ? <Button main label={again} off={left > 0} onPress={onRetry} /> : null}
@@ -41,7 +41,7 @@ const RETRIED: Kind[] = ["signedOut", "forbidden", "offline", "unreachable", "bu
 
 const words = (t: Strings, kind: Kind): string[] => (kind === "answers" ? t.failure.answersProblem : t.failure[kind]);
 
-/** What the server said, where it is meant for the person and known in the app's language: the kind has words of its own. */
+/** The server's message, where it is meant for the person and known in the app's language: the kind has a text of its own. */
 function Details({ failure: { kind, problem } }: { failure: Failure }) {
   const { t, language } = useWords();
   const why = kind === "signedOut" || kind === "answers" ? null : refusal(problem.detail, t, language);
@@ -53,7 +53,7 @@ function Details({ failure: { kind, problem } }: { failure: Failure }) {
   );
 }
 
-/** Seconds until the server wants to be asked again. */
+/** Seconds until the next try, by the server's Retry-After. */
 function useCountdown(failure: Failure): number {
   const [until, setUntil] = useState(() => Date.now() + 1000 * failure.wait);
   const [now, setNow] = useState(() => Date.now());

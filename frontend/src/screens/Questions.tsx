@@ -5,13 +5,13 @@ import { View, type TextInput } from "react-native";
 import { Failure } from "@/api/problem";
 import { loadQuestionnaire, type Question } from "@/api/questionnaire";
 import { useFlow } from "@/flow/context";
-import { Asked } from "@/questions/Asked";
+import { QuestionField } from "@/questions/QuestionField";
 import { complaint, usable } from "@/questions/answers";
 import { fill, sentence, useWords } from "@/strings";
 import { useWide } from "@/theme";
 import { Button, Card, Notice, Row, Screen, Text } from "@/ui";
 
-/** The questions as the API asks them: one per screen on a phone, one page where there is room. */
+/** The questions in the API's order: one per screen on a phone, one page where there is room. */
 export function Questions() {
   const { t } = useWords();
   const { flow, act } = useFlow();
@@ -23,7 +23,7 @@ export function Questions() {
     if (loaded) return;
     loadQuestionnaire().then(({ questions }) => act({ is: "questions", questions }), (error: unknown) => setFailed(error instanceof Failure));
   }, [loaded, attempt, act]);
-  if (!flow.picture) return <Redirect href="/" />;
+  if (!flow.image) return <Redirect href="/" />;
   const Body = wide ? AllAtOnce : OneByOne;
   return (
     <Screen narrow={!wide} title={t.questions.title}>
@@ -54,7 +54,7 @@ function AllAtOnce({ questions }: { questions: Question[] }) {
       {sections.map((section) => (
         <Card key={section}>
           <Text kind="heading">{t.questions.sections[section as keyof typeof t.questions.sections] ?? section}</Text>
-          {questions.filter((one) => one.section === section).map((one) => <Asked key={one.id} question={one} typed={typed(one)} onTyped={type} field={field} />)}
+          {questions.filter((one) => one.section === section).map((one) => <QuestionField key={one.id} question={one} typed={typed(one)} onTyped={type} field={field} />)}
         </Card>
       ))}
       <Row><Button main label={t.questions.send} {...checked(questions)} onPress={() => router.push("/sending")} /></Row>
@@ -74,10 +74,10 @@ function OneByOne({ questions }: { questions: Question[] }) {
   return (
     <Card>
       <Text kind="small" role="status">{fill(t.questions.step, { n: at + 1, all: questions.length })}</Text>
-      <Asked key={question.id} question={question} typed={typed(question)} onTyped={type} field={field} open />
+      <QuestionField key={question.id} question={question} typed={typed(question)} onTyped={type} field={field} open />
       {flow.failure?.kind === "answers" && question.id === refused ? <Refused failure={flow.failure} /> : null}
       <Row>
-        <Button label={t.nav.back} onPress={() => (at ? setAt(at - 1) : router.navigate("/picture"))} />
+        <Button label={t.nav.back} onPress={() => (at ? setAt(at - 1) : router.navigate("/image"))} />
         <Button main label={last ? t.questions.send : t.questions.next} {...checked([question])} onPress={() => (last ? router.push("/sending") : setAt(at + 1))} />
       </Row>
       {last ? null : <Button label={t.questions.skip} {...checked([question])} onPress={() => router.push("/sending")} />}
@@ -85,16 +85,16 @@ function OneByOne({ questions }: { questions: Question[] }) {
   );
 }
 
-/** Which answers the server could not use, in the app's words: its own name choices as the API spells them, in English. */
+/** Which answers the server refused, in the app's words: its own messages name choices by their ids, in English. */
 function Refused({ failure: { problem: { errors = [] } } }: { failure: Failure }) {
   const { t, language } = useWords();
   const { flow: { questions } } = useFlow();
-  const asked = questions.filter(({ id }) => errors.some(({ field }) => field === `questionnaire.${id}`));
-  const lines = asked.map((one) => `${sentence(one.text, language).text} ${one.type === "integer" ? fill(t.questions.range, { min: one.minimum ?? 0, max: one.maximum ?? "" }) : t.questions.other}`);
-  return <View role="alert">{(lines.length ? lines : [t.failure.answersProblem[1]!]).map((line) => <Text key={line}>{line}</Text>)}</View>;
+  const refused = questions.filter(({ id }) => errors.some(({ field }) => field === `questionnaire.${id}`));
+  const messages = refused.map((one) => `${sentence(one.text, language).text} ${one.type === "integer" ? fill(t.questions.range, { min: one.minimum ?? 0, max: one.maximum ?? "" }) : t.questions.other}`);
+  return <View role="alert">{(messages.length ? messages : [t.failure.answersProblem[1]!]).map((message) => <Text key={message}>{message}</Text>)}</View>;
 }
 
-/** What stands in the number fields; only what is valid becomes an answer. `checked` turns a button off where one of these cannot be used, and leads there. */
+/** Texts of the number fields; only a valid one becomes an answer. `checked` disables a button while one of them is invalid, and moves the focus there. */
 function useTyped() {
   const { t, language } = useWords();
   const { flow, act } = useFlow();

@@ -3,7 +3,7 @@ import { useEffect, useState } from "react";
 import { StyleSheet, View } from "react-native";
 
 import { assess } from "@/api/assess";
-import { BY } from "@/api/by";
+import { TRANSPORT } from "@/api/default-transport";
 import { Failure } from "@/api/problem";
 import { useFlow } from "@/flow/context";
 import { plain, useWords } from "@/strings";
@@ -19,19 +19,19 @@ export function Sending() {
   const { flow } = useFlow();
   const [attempt, setAttempt] = useState(0);
   useAssessment(attempt);
-  if (!flow.picture) return <Redirect href="/" />;
+  if (!flow.image) return <Redirect href="/" />;
   if (flow.failure) return <Failed failure={flow.failure} onRetry={() => setAttempt(attempt + 1)} />;
   return <Progress />;
 }
 
 function useAssessment(attempt: number) {
-  const { flow: { picture, answers }, act } = useFlow();
+  const { flow: { image, answers }, act } = useFlow();
   const { language } = useWords();
   useEffect(() => {
-    if (!picture) return;
+    if (!image) return;
     const stop = new AbortController();
     act({ is: "sending" });
-    assess(picture, answers, language, stop.signal, ({ name, status }) => act({ is: "arrived", name, status }), BY)
+    assess(image, answers, language, stop.signal, ({ name, status }) => act({ is: "arrived", name, status }), TRANSPORT)
       .then((answer) => { act({ is: "done", answer }); router.replace("/result"); })
       .catch((error: unknown) => {
         if (!stop.signal.aborted) act({ is: "failed", failure: error instanceof Failure ? error : new Failure("unreadable") });
@@ -39,14 +39,14 @@ function useAssessment(attempt: number) {
     return () => stop.abort();
     // The answers and the language are those of the moment of sending.
     // eslint-disable-next-line react-hooks/exhaustive-deps
-  }, [attempt, picture]);
+  }, [attempt, image]);
 }
 
 function Progress() {
   const { t } = useWords();
   const colours = useColours();
   const { flow } = useFlow();
-  const known = { sent: "ok", ...flow.arrived } as Record<string, string>;
+  const statuses = { sent: "ok", ...flow.arrived } as Record<string, string>;
   return (
     <Screen narrow title={t.sending.title}>
       <Text kind="title">{t.sending.title}</Text>
@@ -54,7 +54,7 @@ function Progress() {
         <Text kind="soft">{t.sending.patience}</Text>
         <View role="list" aria-live="polite" style={box.list}>
           {PARTS.map((part) => {
-            const status = known[part];
+            const status = statuses[part];
             const state = status === undefined ? t.sending.states.waiting : plain({ ok: t.sending.states.done, ...t.sending.states }, status);
             return (
               <View role="listitem" key={part} style={box.item}>

@@ -3,13 +3,13 @@ import { useEffect, useState } from "react";
 import { Platform } from "react-native";
 
 import { act } from "@/flow/context";
-import { kept } from "@/sign-in/kept";
+import { savedFlow } from "@/sign-in/saved-flow";
 import { complete } from "@/sign-in/session";
 import { SignInButton } from "@/sign-in/SignInButton";
 import { useWords } from "@/strings";
 import { Button, Card, Row, Screen, Text } from "@/ui";
 
-/** Where the issuer sends a person back to on web: ends the sign-in, and goes on with what was in hand. */
+/** Where the issuer sends a person back to on web: ends the sign-in, and resumes the saved flow. */
 export function SignedIn() {
   const { t } = useWords();
   const [failed, setFailed] = useState(false);
@@ -17,9 +17,9 @@ export function SignedIn() {
   useEffect(() => {
     if (Platform.OS !== "web" || begun === location.href) return;
     begun = location.href;
-    const { resume, flow } = kept.take();
+    const { resume, flow } = savedFlow.take();
     act({ is: "restored", flow });
-    const on = resume && flow.picture ? "/sending" : flow.consent ? "/picture" : "/";
+    const on = resume && flow.image ? "/sending" : flow.consent ? "/image" : "/";
     complete(location.href).then(() => router.replace(on), () => { setResume(resume); setFailed(true); });
   }, []);
   return (

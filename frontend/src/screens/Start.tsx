@@ -14,14 +14,14 @@ export function Start() {
   const { t } = useWords();
   const wide = useWide();
   const { flow, act } = useFlow();
-  const [asked, ask] = useState(false);
+  const [attempted, setAttempted] = useState(false);
   const session = useSession();
   const signsIn = session?.required && session.possible && !session.signedIn;
   const colours = useColours();
   const begin = () => {
-    if (!flow.consent) return ask(true);
-    act({ is: "again" }); // another spot, or another person: no answer of the one before goes with it
-    router.push("/picture");
+    if (!flow.consent) return setAttempted(true);
+    act({ is: "again" }); // another spot, or another person: earlier answers must not go with it
+    router.push("/image");
   };
   return (
     <Screen title={t.start.title}>
@@ -35,7 +35,7 @@ export function Start() {
         <Text kind="heading">{t.start.privacyTitle}</Text>
         <Text>{t.start.privacy}</Text>
         <Consent />
-        {asked && !flow.consent ? <Notice tone={colours.error}><Text role="alert" colour={colours.error}>{t.start.needConsent}</Text></Notice> : null}
+        {attempted && !flow.consent ? <Notice tone={colours.error}><Text role="alert" colour={colours.error}>{t.start.needConsent}</Text></Notice> : null}
         {signsIn ? <Text>{t.signIn.first}</Text> : null}
         <Row>
           {signsIn ? <SignInButton main /> : <Button main label={t.start.begin} onPress={begin} />}

@@ -4,17 +4,17 @@ import { useFlow } from "@/flow/context";
 import { useWords } from "@/strings";
 import { Button, Text } from "@/ui";
 
-import { kept } from "./kept";
+import { savedFlow } from "./saved-flow";
 import { begin } from "./session";
 
-/** Signs in; on web the page is left, so what is in hand is put aside first. `resume` where it waits to be sent. */
+/** Signs in; on web the page is left, so the current flow is saved first. `resume` where it waits to be sent. */
 export function SignInButton({ main = false, resume = false, onDone }: { main?: boolean; resume?: boolean; onDone?: () => void }) {
   const { t } = useWords();
   const { flow } = useFlow();
   const [state, setState] = useState<"idle" | "busy" | "failed">("idle");
   const go = async () => {
     setState("busy");
-    kept.put(flow, resume);
+    savedFlow.put(flow, resume);
     await begin().then(() => { setState("idle"); onDone?.(); }, () => setState("failed"));
   };
   return (

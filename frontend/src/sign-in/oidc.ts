@@ -5,16 +5,16 @@ import type { SignIn } from "@/client";
 /** What is sent to the API as bearer, until when (ms), and what gets another one. */
 export type Tokens = { bearer: string; until: number; refresh?: string };
 
-/** What must be remembered while a person is at the issuer. */
+/** What must be stored while a person is at the issuer. */
 export type Pending = { state: string; verifier: string };
 
 const redirectUri = () => makeRedirectUri({ scheme: "melalog", path: "signed-in" });
 
 /** The issuer's addresses, from its own document. Throws when it cannot be had or is another issuer's. */
 async function discover({ issuer }: SignIn): Promise<DiscoveryDocument> {
-  const found = await fetchDiscoveryAsync(issuer!.replace(/\/$/, ""));
-  if (found.discoveryDocument?.issuer !== issuer) throw new Error("another issuer answered");
-  return found;
+  const discovery = await fetchDiscoveryAsync(issuer!.replace(/\/$/, ""));
+  if (discovery.discoveryDocument?.issuer !== issuer) throw new Error("another issuer answered");
+  return discovery;
 }
 
 /** The API's audience, as RFC 8707 says it where it is an address, and as several issuers want it. */
@@ -28,7 +28,7 @@ function requestTo(server: SignIn, discovery: DiscoveryDocument, anew: boolean):
   return new AuthRequest({ clientId: server.client_id!, redirectUri: redirectUri(), scopes, extraParams: audience(server), ...(prompt.length ? { prompt } : {}) });
 }
 
-/** Where to send a person (web), and what to keep meanwhile. `anew` asks for the password even of who is still signed in there. */
+/** Where to send a person (web), and what to store meanwhile. `anew` asks for the password even where the issuer still has a session. */
 export async function beginning(server: SignIn, anew: boolean): Promise<{ url: string; pending: Pending }> {
   const discovery = await discover(server);
   const request = requestTo(server, discovery, anew);
@@ -59,13 +59,13 @@ async function exchanged(server: SignIn, discovery: DiscoveryDocument, params: R
   return tokens(server, await exchangeCodeAsync({ clientId: server.client_id!, code: params.code!, redirectUri: redirectUri(), extraParams }, discovery));
 }
 
-/** Other tokens for a refresh token. Throws when it no longer holds. */
+/** Other tokens for a refresh token. Throws when it is no longer valid. */
 export async function refreshed(server: SignIn, refresh: string): Promise<Tokens> {
   const answer = await refreshAsync({ clientId: server.client_id!, refreshToken: refresh, extraParams: audience(server) }, await discover(server));
   return { refresh, ...tokens(server, answer) };
 }
 
-/** Tells the issuer that a token is not needed any more, where it wants to know. */
+/** Revokes a token, where the issuer supports it. */
 export async function revoked(server: SignIn, token: string): Promise<void> {
   const discovery = await discover(server);
   if (discovery.revocationEndpoint) await revokeAsync({ clientId: server.client_id!, token }, discovery);

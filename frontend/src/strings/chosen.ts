@@ -9,7 +9,7 @@ export const chosen = {
     language = code;
     try {
       globalThis.sessionStorage?.setItem(NAME, code);
-    } catch { /* a browser that keeps nothing: until the page is left */ }
+    } catch { /* a browser without storage: until the page is left */ }
     for (const listener of listeners) listener();
   },
   subscribe: (listener: () => void): (() => void) => {

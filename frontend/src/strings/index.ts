@@ -25,7 +25,7 @@ export function deviceLanguage(): Language {
 
 export type Words = { t: Strings; language: Language; choose: (language: Language) => void };
 
-/** The words in the language that was chosen, else in the device's. */
+/** The strings in the language that was chosen, else in the device's. */
 export function useWords(): Words {
   const code = useSyncExternalStore(chosen.subscribe, chosen.get, () => null) as Language;
   const language = LANGUAGES.includes(code) ? code : deviceLanguage();
@@ -37,27 +37,27 @@ export function useWords(): Words {
  * was reworded on the server is shown in English rather than in an old translation.
  */
 export function sentence(text: string, language: Language): { text: string; language: Language } {
-  const known = SENTENCES[language][text];
-  return known === undefined ? { text, language: "en" } : { text: known, language };
+  const translation = SENTENCES[language][text];
+  return translation === undefined ? { text, language: "en" } : { text: translation, language };
 }
 
 /**
  * Why the server refused, in the app's language: a known sentence, or the app's own words for one with figures in it.
- * Null for others: the kind of failure has words of its own, and a sentence in another language helps nobody.
+ * Null for others: the kind of failure has a text of its own.
  */
 export function refusal(detail: string | undefined, t: Strings, language: Language): string | null {
   if (!detail) return null;
-  const told = sentence(detail, language);
-  if (told.language === language) return told.text;
-  const known = FIGURES.find(([pattern]) => pattern.test(detail));
-  return known ? fill(t.failure.figures[known[1]], known[0].exec(detail)?.groups ?? {}) : null;
+  const translated = sentence(detail, language);
+  if (translated.language === language) return translated.text;
+  const figure = FIGURES.find(([pattern]) => pattern.test(detail));
+  return figure ? fill(t.failure.figures[figure[1]], figure[0].exec(detail)?.groups ?? {}) : null;
 }
 
-/** Sentences of services/common/images.py and services/orchestrator/submission.py that hold figures, and the words for them. */
+/** Sentences of services/common/images.py and services/orchestrator/submission.py with figures, and the app's strings for them. */
 const FIGURES: [RegExp, keyof Strings["failure"]["figures"]][] = [
-  [/^The picture is (?<width>\d+)x(?<height>\d+) pixels; its shorter side must have (?<least>\d+)\.$/, "small"],
-  [/^The picture has (?<n>\d+) megapixels; at most (?<most>\d+) are accepted\.$/, "large"],
-  [/^The picture has more than [\d,]+ bytes\.$/, "heavy"],
+  [/^The (?:picture|image) is (?<width>\d+)x(?<height>\d+) pixels; its shorter side must have (?<least>\d+)\.$/, "small"],
+  [/^The (?:picture|image) has (?<n>\d+) megapixels; at most (?<most>\d+) are accepted\.$/, "large"],
+  [/^The (?:picture|image) has more than [\d,]+ bytes\.$/, "heavy"],
 ];
 
 export { fill, percent, plain } from "./format";

@@ -1,4 +1,4 @@
-/** Both palettes of the first page; test/contrast.test.ts holds every pair that carries text at AA (4.5:1). */
+/** Both palettes of the first page; test/contrast.test.ts checks every pair that carries text against AA (4.5:1). */
 export const light = {
   paper: "#eff3f3", card: "#ffffff", ink: "#14262b", soft: "#4a5e64", line: "#cfdadb", edge: "#728589",
   accent: "#0b5964", onAccent: "#ffffff", tint: "#e2eeee", error: "#a3163a",

@@ -1,6 +1,6 @@
 /**
  * The page on paper: all of it, though on the screen only its scroll view scrolls, without what can only be pressed, and
- * dark on white in the dark scheme too. Pictures and bars are backgrounds, which browsers leave out unless told.
+ * dark on white in the dark scheme too. Images and bars are backgrounds, which browsers leave out by default.
  */
 const PAPER = `@media print {
   html, body, #root, #root div:has(main) {

@@ -4,7 +4,7 @@ import { Platform, Pressable, ScrollView, StyleSheet, Text as Plain, View, type 
 import { useSafeAreaInsets } from "react-native-safe-area-context";
 
 import { act } from "@/flow/context";
-import { kept } from "@/sign-in/kept";
+import { savedFlow } from "@/sign-in/saved-flow";
 import { signOut, useSession } from "@/sign-in/session";
 import { useColours } from "@/theme";
 import "@/theme/print";
@@ -12,7 +12,7 @@ import { LANGUAGES, STRINGS, useWords } from "@/strings";
 
 type Kind = "body" | "soft" | "small" | "title" | "heading" | "sub" | "bold" | "figure";
 
-/** Text that grows with the setting of the device. A `lang` other than the app's is told to screen readers. */
+/** Text that grows with the setting of the device. A `lang` other than the app's is announced by screen readers. */
 export function Text({ kind = "body", colour, lang, style, ...rest }: TextProps & { kind?: Kind; colour?: string; lang?: string }) {
   const colours = useColours();
   const level = { title: 1, heading: 2, sub: 3 }[kind as string];
@@ -22,32 +22,32 @@ export function Text({ kind = "body", colour, lang, style, ...rest }: TextProps 
 }
 
 /**
- * A button. `sign` is shown in place of its label, `main` is the way on. `off` stays focusable and is seen and said to be off; what has to be
- * done first is said by the label, or by `why`, which appears when it is pressed all the same and calls `onOff`.
+ * A button. `sign` is shown in place of its label, `main` is the primary action. `off` stays focusable, and looks and is announced as disabled; what has to be
+ * done first stands in the label, or in `why`, which appears when it is pressed nevertheless and calls `onOff`.
  */
-export function Button({ label, onPress, main = false, off = false, why, onOff, busy = false, expanded, pressed: held, sign }: {
+export function Button({ label, onPress, main = false, off = false, why, onOff, busy = false, expanded, pressed: toggled, sign }: {
   label: string; onPress: () => void; main?: boolean; off?: boolean; why?: string; onOff?: () => void; busy?: boolean; expanded?: boolean; pressed?: boolean; sign?: string;
 }) {
   const colours = useColours();
   const node = useRef<View>(null);
-  const [asked, ask] = useState(false);
+  const [attempted, setAttempted] = useState(false);
   useEffect(() => { // React Native Web drops aria-disabled on its way to the page, and `disabled` would take the focus away
     if (Platform.OS === "web") (node.current as unknown as HTMLElement | null)?.[off ? "setAttribute" : "removeAttribute"]("aria-disabled", "true");
   }, [off]);
-  if (asked && !off) ask(false);
+  if (attempted && !off) setAttempted(false);
   const press = () => {
     if (!off) return onPress();
-    ask(true);
+    setAttempted(true);
     onOff?.();
   };
   const filled = main && !off;
   return (
     <>
-      <Pressable ref={node} role="button" aria-label={sign && label} aria-disabled={off} aria-busy={busy} aria-expanded={expanded} {...{ "aria-pressed": held }} onPress={press}
+      <Pressable ref={node} role="button" aria-label={sign && label} aria-disabled={off} aria-busy={busy} aria-expanded={expanded} {...{ "aria-pressed": toggled }} onPress={press}
         style={({ pressed }) => [box.button, sign ? box.sign : null, { backgroundColor: pressed && !off ? colours.tint : filled ? colours.accent : colours.card, borderColor: filled ? colours.accent : colours.edge }, off && box.off]}>
         {({ pressed }) => <Text kind="bold" colour={filled && !pressed ? colours.onAccent : colours.ink} style={text.centre}>{sign ?? label}</Text>}
       </Pressable>
-      {off && asked && why ? <Text role="alert" colour={colours.error}>⚠ {why}</Text> : null}
+      {off && attempted && why ? <Text role="alert" colour={colours.error}>⚠ {why}</Text> : null}
     </>
   );
 }
@@ -57,7 +57,7 @@ export function Card({ children }: PropsWithChildren) {
   return <View style={[box.card, { backgroundColor: colours.card, borderColor: colours.line }]}>{children}</View>;
 }
 
-/** Words that must not be missed, with a bar beside them. */
+/** Text that must not be missed, with a bar at its side. */
 export function Notice({ children, tone }: PropsWithChildren<{ tone?: string }>) {
   const colours = useColours();
   return <View style={[box.notice, { borderStartColor: tone ?? colours.edge }]}>{children}</View>;
@@ -75,7 +75,7 @@ export function List({ items, lang }: { items: readonly string[]; lang?: string 
 
 export const Row = ({ children }: PropsWithChildren) => <View style={box.row}>{children}</View>;
 
-/** A page: name and language above, what it holds in the middle, readable width. */
+/** A page: name and language above, the content in the middle, readable width. */
 export function Screen({ children, title, narrow = false }: PropsWithChildren<{ title: string; narrow?: boolean }>) {
   const colours = useColours();
   useEffect(() => {
@@ -116,10 +116,10 @@ function Header() {
   );
 }
 
-/** Who signs out leaves nothing in hand for the next person at this device. */
+/** Signs out and clears the current flow for the next person at this device. */
 function leave(): void {
   act({ is: "left" });
-  kept.drop();
+  savedFlow.drop();
   void signOut();
   router.navigate("/");
 }

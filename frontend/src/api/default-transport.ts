@@ -5,4 +5,4 @@ import { API_URL } from "./base";
 import { imagePart, isOffline, onOffline, send } from "./transport";
 
 /** How this device reaches the server. */
-export const BY: Transport = { url: API_URL, send, imagePart, isOffline, onOffline, bearer };
+export const TRANSPORT: Transport = { url: API_URL, send, imagePart, isOffline, onOffline, bearer };

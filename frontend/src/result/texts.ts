@@ -3,11 +3,11 @@ import type { Assessment, ModelInfo } from "@/client";
 import { fill, percent, plain } from "@/strings/format";
 import type { Language, Strings } from "@/strings";
 
-/** A sentence of the server in the app's language, where it is known. */
-export type Say = (text: string) => string;
+/** Translates a sentence of the server to the app's language, where it is known. */
+export type Translate = (text: string) => string;
 
-/** The words of a result, for the screen and for the PDF alike. */
-export function told(answer: Assessment, t: Strings, language: Language) {
+/** The texts of a result, for the screen and for the PDF. */
+export function resultTexts(answer: Assessment, t: Strings, language: Language) {
   const { risk, findings } = answer;
   const p = (value: number | null | undefined) => percent(value, t.percent, language);
   const thousand = risk.melanoma < 0.001 ? t.result.fewer : fill(t.result.thousand, { n: Math.round(risk.melanoma * 1000) });
@@ -32,7 +32,7 @@ export function told(answer: Assessment, t: Strings, language: Language) {
   };
 }
 
-/** The explanation where it can be read in the app's language, or was written by a model; and the reasons that it does not say already. */
+/** The explanation where it can be read in the app's language, or was written by a model; and the reasons that it does not contain. */
 function why({ risk, fusion }: Assessment, language: Language) {
   const written = fusion.engine === "llm" || (risk.language ?? "en") === language;
   const reasons = (risk.reasons ?? []).filter((reason) => !(written && risk.explanation.includes(reason)));
@@ -47,13 +47,13 @@ function author({ fusion: { engine, model, level_proposed: level } }: Assessment
 
 export const source = (model: ModelInfo | null | undefined, t: Strings): string => (model ? fill(t.result.model, { name: model.name, version: model.version }) : "");
 
-/** Every answer that counted, with what it is worth and where that is from. */
-export function factors({ factors: found = [], likelihood_ratio: all, version }: Assessment["findings"]["questionnaire"], questions: readonly Question[], t: Strings, language: Language, say: Say) {
+/** Every answer that changed the odds, with its likelihood ratio and source. */
+export function factors({ factors: counted = [], likelihood_ratio: all, version }: Assessment["findings"]["questionnaire"], questions: readonly Question[], t: Strings, language: Language, translate: Translate) {
   const number = (x: number) => x.toLocaleString(language, { minimumFractionDigits: 2, maximumFractionDigits: 2 });
-  const list = found.map(({ id, answer, likelihood_ratio, source: from }) => {
-    const asked = questions.find((question) => question.id === id), label = asked?.labels?.[answer];
-    const text = `${asked ? say(asked.text) : plain({}, id)} ${label ? say(label) : plain(t.questions.choices, answer)}`;
-    return { id, text, worth: `×${number(likelihood_ratio)}`, source: fill(t.questions.source, { source: from }) };
+  const list = counted.map(({ id, answer, likelihood_ratio, source: from }) => {
+    const question = questions.find((one) => one.id === id), label = question?.labels?.[answer];
+    const text = `${question ? translate(question.text) : plain({}, id)} ${label ? translate(label) : plain(t.questions.choices, answer)}`;
+    return { id, text, ratio: `×${number(likelihood_ratio)}`, source: fill(t.questions.source, { source: from }) };
   });
   return { list, together: list.length ? fill(t.result.together, { x: number(all), version }) : t.result.noFactors };
 }
@@ -67,8 +67,8 @@ function classifier({ status, melanoma, malignant }: Assessment["findings"]["cla
 
 function vlm({ status, answer, confidence, melanoma }: Assessment["findings"]["vlm"], t: Strings, p: P): string {
   if (status !== "ok") return fill(t.result.status, { status: plain(t.words.statuses, status ?? "unavailable") });
-  const said = !answer || answer === "Unsure" ? t.result.vlmUnsure : fill(t.result.vlmOk, { answer: t.result.answers[answer], p: p(confidence) });
-  return melanoma == null ? said : `${said} ${fill(t.result.vlmMelanoma, { p: p(melanoma) })}`;
+  const opinion = !answer || answer === "Unsure" ? t.result.vlmUnsure : fill(t.result.vlmOk, { answer: t.result.answers[answer], p: p(confidence) });
+  return melanoma == null ? opinion : `${opinion} ${fill(t.result.vlmMelanoma, { p: p(melanoma) })}`;
 }
 
 function quality({ modality, findings: { picture } }: Assessment, t: Strings): string {
@@ -78,7 +78,7 @@ function quality({ modality, findings: { picture } }: Assessment, t: Strings): s
 
 export type Bar = { id: string; name: string; text: string; log_odds: number; share: number };
 
-/** Below this "×1.0" would be said. */
+/** Below this it would read "×1.0". */
 const EVEN = Math.log(1.05);
 
 /** Contributions as bars around the middle: `share` from -1 to 1 of half the width; the starting point apart. */

@@ -8,7 +8,7 @@ import { Button, Row, Text } from "@/ui";
 
 type Props = { onChosen: (uri: string) => void; onCamera: (open: boolean) => void; again: boolean };
 
-/** Where a picture comes from on a phone: the camera with a square frame and a ring for the distance, or the library. */
+/** Where an image comes from on a phone: the camera with a square frame and a ring for the distance, or the library. */
 export function Source({ onChosen, onCamera, again }: Props) {
   const { t } = useWords();
   const [open, setOpen] = useState(false);
@@ -27,10 +27,10 @@ export function Source({ onChosen, onCamera, again }: Props) {
   if (open) return <Camera onShot={(uri) => { turn(false); onChosen(uri); }} onClose={() => turn(false)} />;
   return (
     <>
-      {denied ? <Text role="alert">{t.picture.camera.denied}</Text> : null}
+      {denied ? <Text role="alert">{t.image.camera.denied}</Text> : null}
       <Row>
-        <Button main={!again} label={t.picture.take} onPress={() => void camera()} />
-        <Button label={again ? t.picture.another : t.picture.choose} onPress={() => void library()} />
+        <Button main={!again} label={t.image.take} onPress={() => void camera()} />
+        <Button label={again ? t.image.another : t.image.choose} onPress={() => void library()} />
       </Row>
     </>
   );
@@ -51,12 +51,12 @@ function Camera({ onShot, onClose }: { onShot: (uri: string) => void; onClose: (
         <CameraView ref={view} style={StyleSheet.absoluteFill} facing={facing} enableTorch={torch} ratio="1:1" autofocus="on" />
         <View pointerEvents="none" style={box.ring} />
       </View>
-      <Text kind="soft">{t.picture.camera.guide}</Text>
-      <Button main label={t.picture.camera.shoot} onPress={() => void shoot()} />
+      <Text kind="soft">{t.image.camera.guide}</Text>
+      <Button main label={t.image.camera.shoot} onPress={() => void shoot()} />
       <Row>
-        <Button label={t.picture.camera.flip} onPress={() => setFacing(facing === "back" ? "front" : "back")} />
-        <Button label={t.picture.camera.torch} pressed={torch} onPress={() => setTorch(!torch)} />
-        <Button label={t.picture.camera.close} onPress={onClose} />
+        <Button label={t.image.camera.flip} onPress={() => setFacing(facing === "back" ? "front" : "back")} />
+        <Button label={t.image.camera.torch} pressed={torch} onPress={() => setTorch(!torch)} />
+        <Button label={t.image.camera.close} onPress={onClose} />
       </Row>
     </View>
   );

@@ -1,4 +1,4 @@
-/** The pixels of a picture file, upright. HEIC, which most browsers cannot read, by a decoder that is loaded only then. Throws when it is no picture. */
+/** The pixels of an image file, upright. HEIC, which most browsers cannot read, is decoded by libheif, loaded only then. Throws when the file is no image. */
 export async function bitmap(file: Blob): Promise<ImageBitmap> {
   try {
     return await createImageBitmap(file, { imageOrientation: "from-image" });

@@ -2,13 +2,13 @@ import { check, greyOf } from "./check";
 import { square } from "./geometry";
 import { bitmap } from "./heic";
 import { withoutMetadata } from "./jpeg";
-import type { Edit, Picture } from "./types";
+import type { Edit, PreparedImage } from "./types";
 
 const MAX_SIDE = 1536;
 const CHECK_SIDE = 256;
 
 /** The chosen file, drawn anew on a canvas, so that nothing but pixels is left of it. Throws when the browser cannot read it. */
-export async function prepare(uri: string, edit: Edit): Promise<Picture> {
+export async function prepare(uri: string, edit: Edit): Promise<PreparedImage> {
   const source = await bitmap(await (await fetch(uri)).blob());
   const { left, top, side } = square(source.width, source.height, edit);
   const scale = Math.min(1, MAX_SIDE / side);

@@ -2,7 +2,7 @@ import type { Edit } from "./types";
 
 export type Square = { left: number; top: number; side: number };
 
-/** The square that stays, in pixels of the turned picture, inside it whatever the edit says. */
+/** The square that stays, in pixels of the turned image, inside it whatever the edit says. */
 export function square(width: number, height: number, { turns, zoom, x, y }: Edit): Square {
   const [w, h] = turns % 2 ? [height, width] : [width, height];
   const side = Math.max(1, Math.round(Math.min(w, h) / Math.min(Math.max(zoom, 1), 8)));

@@ -1,9 +1,9 @@
 import type { Warning } from "./types";
 
-/** Below these a picture deserves a second look. Judged on a grey 256-pixel square; the API's own check decides. */
+/** Limits of the warnings, on a grey 256-pixel square. The API's own check decides. */
 export const LIMITS = { side: 224, dark: 45, bright: 235, sharpness: 12 };
 
-/** What to warn of: `grey` is size × size luma, 0 to 255; `side` the picture's side in pixels. */
+/** What to warn of: `grey` is size × size luma, 0 to 255; `side` the image's side in pixels. */
 export function check(grey: Uint8Array | Float32Array, size: number, side: number): Warning[] {
   let sum = 0;
   for (const value of grey) sum += value;

@@ -9,7 +9,7 @@ const TOUCH = "(hover: none), (pointer: coarse)";
 
 type Props = { onChosen: (uri: string) => void; onCamera: (open: boolean) => void; again: boolean };
 
-/** Where a picture comes from on web: a file, or a camera: in the page, or the phone's own camera app where that is refused. */
+/** Where an image comes from on web: a file, or a camera: in the page, or the phone's own camera app where that is refused. */
 export function Source({ onChosen, onCamera, again }: Props) {
   const { t } = useWords();
   const file = useRef<HTMLInputElement>(null);
@@ -21,12 +21,12 @@ export function Source({ onChosen, onCamera, again }: Props) {
   if (state === "open") return <Camera onShot={(uri) => { turn("closed"); onChosen(uri); }} onClose={() => turn("closed")} onDenied={() => turn("denied")} />;
   return (
     <>
-      {state === "denied" ? <Text role="alert">{t.picture.camera.denied}</Text> : null}
+      {state === "denied" ? <Text role="alert">{t.image.camera.denied}</Text> : null}
       <Row>
         <FileInput id="choose" ref={file} onChosen={onChosen} />
         <FileInput id="take" ref={camera} capture="environment" onChosen={onChosen} />
-        {touch || inPage ? <Button main={!again && touch} label={t.picture.take} onPress={() => (inPage ? turn("open") : camera.current?.click())} /> : null}
-        <Button main={!again && !touch} label={again ? t.picture.another : t.picture.choose} onPress={() => file.current?.click()} />
+        {touch || inPage ? <Button main={!again && touch} label={t.image.take} onPress={() => (inPage ? turn("open") : camera.current?.click())} /> : null}
+        <Button main={!again && !touch} label={again ? t.image.another : t.image.choose} onPress={() => file.current?.click()} />
       </Row>
     </>
   );
@@ -34,7 +34,7 @@ export function Source({ onChosen, onCamera, again }: Props) {
 
 type InputProps = { id: string; ref: Ref<HTMLInputElement>; capture?: string; onChosen: (uri: string) => void };
 
-/** Never seen: the buttons open it. */
+/** Hidden: the buttons open it. */
 function FileInput({ onChosen, ...rest }: InputProps) {
   return createElement("input", {
     ...rest, type: "file", accept: "image/*,.heic,.heif", hidden: true,

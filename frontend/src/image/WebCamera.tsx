@@ -21,15 +21,15 @@ export function Camera({ onShot, onClose, onDenied }: Props) {
   return (
     <View style={box.camera}>
       <View style={box.square}>
-        <video ref={video} muted playsInline autoPlay aria-label={t.picture.camera.guide} style={{ width: "100%", height: "100%", objectFit: "cover" }} />
+        <video ref={video} muted playsInline autoPlay aria-label={t.image.camera.guide} style={{ width: "100%", height: "100%", objectFit: "cover" }} />
         <View pointerEvents="none" style={box.ring} />
       </View>
-      <Text kind="soft">{t.picture.camera.guide}</Text>
-      <Button main off={!track} label={t.picture.camera.shoot} onPress={() => void shoot()} />
+      <Text kind="soft">{t.image.camera.guide}</Text>
+      <Button main off={!track} label={t.image.camera.shoot} onPress={() => void shoot()} />
       <Row>
-        <Button label={t.picture.camera.flip} onPress={() => { setTorch(false); setFacing(facing === "user" ? "environment" : "user"); }} />
-        {hasTorch(track) ? <Button label={t.picture.camera.torch} pressed={torch} onPress={() => void light()} /> : null}
-        <Button label={t.picture.camera.close} onPress={onClose} />
+        <Button label={t.image.camera.flip} onPress={() => { setTorch(false); setFacing(facing === "user" ? "environment" : "user"); }} />
+        {hasTorch(track) ? <Button label={t.image.camera.torch} pressed={torch} onPress={() => void light()} /> : null}
+        <Button label={t.image.camera.close} onPress={onClose} />
       </Row>
     </View>
   );
@@ -37,16 +37,16 @@ export function Camera({ onShot, onClose, onDenied }: Props) {
 
 const hasTorch = (track: MediaStreamTrack | null): boolean => Boolean((track?.getCapabilities?.() as { torch?: boolean } | undefined)?.torch);
 
-/** The camera's picture in the video while this is shown, as sharp as the camera gives it; null until it is there. */
+/** The camera's image in the video while this is shown, as sharp as the camera gives it; null until it is there. */
 function useCamera(video: RefObject<HTMLVideoElement | null>, facing: string, onDenied: () => void): MediaStreamTrack | null {
   const [track, setTrack] = useState<MediaStreamTrack | null>(null);
   useEffect(() => {
     let stream: MediaStream | null = null, left = false;
     const end = () => stream?.getTracks().forEach((one) => one.stop());
-    navigator.mediaDevices.getUserMedia({ audio: false, video: { facingMode: facing, width: { ideal: 4096 }, height: { ideal: 4096 } } }).then((found) => {
-      stream = found;
+    navigator.mediaDevices.getUserMedia({ audio: false, video: { facingMode: facing, width: { ideal: 4096 }, height: { ideal: 4096 } } }).then((opened) => {
+      stream = opened;
       if (left) return end();
-      if (video.current) Object.assign(video.current, { srcObject: found, onloadeddata: () => setTrack(found.getVideoTracks()[0] ?? null) });
+      if (video.current) Object.assign(video.current, { srcObject: opened, onloadeddata: () => setTrack(opened.getVideoTracks()[0] ?? null) });
     }, () => { if (!left) onDenied(); });
     return () => { left = true; end(); setTrack(null); };
     // eslint-disable-next-line react-hooks/exhaustive-deps
@@ -54,13 +54,13 @@ function useCamera(video: RefObject<HTMLVideoElement | null>, facing: string, on
   return track;
 }
 
-/** What the square shows, as a picture of the camera's own pixels. */
+/** What the square shows, as an image of the camera's own pixels. */
 async function square(video: HTMLVideoElement): Promise<string> {
   const side = Math.min(video.videoWidth, video.videoHeight);
   const canvas = Object.assign(document.createElement("canvas"), { width: side, height: side });
   canvas.getContext("2d")?.drawImage(video, (side - video.videoWidth) / 2, (side - video.videoHeight) / 2);
   const blob = await new Promise<Blob | null>((done) => canvas.toBlob(done, "image/png"));
-  if (!blob) throw new Error("no picture");
+  if (!blob) throw new Error("no image");
   return URL.createObjectURL(blob);
 }
 

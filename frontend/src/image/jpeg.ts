@@ -1,24 +1,24 @@
 /**
  * A JPEG without metadata: EXIF (and with it the place), XMP, IPTC, thumbnails, comments and whatever follows the end of
- * the picture go; what decoding needs stays (JFIF APP0, colour profile APP2 "ICC_PROFILE", Adobe APP14).
+ * the image go; what decoding needs stays (JFIF APP0, colour profile APP2 "ICC_PROFILE", Adobe APP14).
  * Throws RangeError when the bytes are no JPEG, so that nothing unclean is ever sent.
  */
 export function withoutMetadata(bytes: Uint8Array): Uint8Array {
   if (bytes[0] !== 0xff || bytes[1] !== 0xd8) throw new RangeError("not a JPEG");
-  const kept: Uint8Array[] = [bytes.subarray(0, 2)];
+  const segments: Uint8Array[] = [bytes.subarray(0, 2)];
   let at = 2;
   while (at + 4 <= bytes.length) {
     if (bytes[at] !== 0xff) throw new RangeError("a marker is missing");
     const marker = bytes[at + 1]!;
     if (marker === 0xff) { at += 1; continue; } // a fill byte
-    if (marker === 0xd9) return join([...kept, bytes.subarray(at, at + 2)]);
+    if (marker === 0xd9) return join([...segments, bytes.subarray(at, at + 2)]);
     const end = marker === 0xda ? scanEnd(bytes, at) : at + 2 + (bytes[at + 2]! << 8) + bytes[at + 3]!;
     if (end > bytes.length) throw new RangeError("cut off");
-    if (needed(marker, bytes.subarray(at + 4, end))) kept.push(bytes.subarray(at, end));
+    if (needed(marker, bytes.subarray(at + 4, end))) segments.push(bytes.subarray(at, end));
     at = end;
   }
-  if (at + 2 <= bytes.length && bytes[at + 1] === 0xd9) return join([...kept, bytes.subarray(at, at + 2)]);
-  throw new RangeError("no end of picture");
+  if (at + 2 <= bytes.length && bytes[at + 1] === 0xd9) return join([...segments, bytes.subarray(at, at + 2)]);
+  throw new RangeError("no end of image");
 }
 
 function needed(marker: number, body: Uint8Array): boolean {
@@ -34,7 +34,7 @@ function scanEnd(bytes: Uint8Array, start: number): number {
     const next = bytes[at + 1]!;
     if (bytes[at] === 0xff && next !== 0 && next !== 0xff && (next < 0xd0 || next > 0xd7)) return at;
   }
-  throw new RangeError("no end of picture");
+  throw new RangeError("no end of image");
 }
 
 function join(parts: Uint8Array[]): Uint8Array {

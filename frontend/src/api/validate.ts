@@ -4,13 +4,13 @@ import { Failure } from "./problem";
 
 type Fields = Record<string, unknown>;
 
-/** The answer, if all is there without which it must not be shown. Throws Failure. */
-export function checked(answer: unknown): Assessment {
-  if (!whole(answer)) throw new Failure("unreadable");
+/** The answer, if it has every field without which it must not be shown. Throws Failure. */
+export function validated(answer: unknown): Assessment {
+  if (!isComplete(answer)) throw new Failure("unreadable");
   return answer as Assessment;
 }
 
-function whole(answer: unknown): boolean {
+function isComplete(answer: unknown): boolean {
   if (!isFields(answer)) return false;
   const { risk, findings, fusion } = answer;
   return isFields(risk) && isRisk(risk) && isFields(fusion) && isText(answer.id) && isText(answer.created_at) && isText(answer.disclaimer)

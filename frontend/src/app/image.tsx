@@ -1,0 +1,1 @@
+export { TakeImage as default } from "@/screens/TakeImage";

@@ -1,1 +1,0 @@
-export { TakePicture as default } from "@/screens/TakePicture";
