@@ -1,7 +1,7 @@
 """`python -m benchmarks.capacity`: CPU seconds of each service for one assessment, and the replicas a load needs.
 
-CPU seconds hardly change with what else runs on the machine; a rate would. The four services share this machine, as no
-cluster is at hand: a figure for their processors, not for a network.
+CPU seconds hardly depend on other load on the machine, a rate does. All four services run on this machine: the figures
+cover their processors, not a network.
 """
 
 import argparse
@@ -14,7 +14,7 @@ import psutil
 import yaml
 
 from benchmarks import load
-from benchmarks.run import ANSWERS, big_pictures, pictures
+from benchmarks.run import ANSWERS, large_images, sample_images
 from cli.processes import ROOT
 from tests.conftest import Running, running
 
@@ -74,14 +74,14 @@ def table(name: str, seconds: dict[str, float]) -> list[str]:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("-n", type=int, default=400, help="assessments per kind of picture")
+    parser.add_argument("-n", type=int, default=400, help="assessments per kind of image")
     parser.add_argument("-c", "--concurrency", type=int, default=4, help="at a time")
     args = parser.parse_args()
-    name, small = pictures(args.n)
+    name, small = sample_images(args.n)
     lines: list[str] = []
     with tempfile.TemporaryDirectory() as folder, running(SERVICES, Path(folder), {}) as system:
         lines += table(name, per_assessment(system, small, args.n, args.concurrency))
-        big = big_pictures(16)
+        big = large_images(16)
         lines += table("12-megapixel JPEG", per_assessment(system, big, max(args.n // 4, 20), args.concurrency))
     print(f"\n{os.cpu_count()} cores here; replicas at {UTILISATION:.0%} of the requested CPU, no hosted model")
     print("\n".join(lines))

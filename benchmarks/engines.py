@@ -1,10 +1,10 @@
-"""The classifier's runtimes against each other, in one run, on real pictures.
+"""The classifier's runtimes against each other, in one run, on real images.
 
 MELALOG_DATA_DIR=… python -m benchmarks.engines
 
-Every round gives the same pictures to every engine, in a new order, so that a machine that drifts or is busy drifts
-for all of them: the ratios travel, the pictures per second do not. Accuracy is ISIC 2017 validation's, which takes no
-part in the figures of a release.
+Every round gives the same images to every engine, in random order, so that load on the machine affects all engines
+alike: the ratios hold on other machines, the images per second do not. Accuracy is that of ISIC 2017
+validation, which no figure of a release uses.
 """
 
 import argparse
@@ -28,13 +28,13 @@ from services.common.cores import usable_cores
 
 DATA = ("isic2017", "validation")
 BATCHES = (1, 8)
-PICTURES = 16
-"""That each engine judges in a round."""
+IMAGES = 16
+"""Images per engine and round."""
 REFERENCE = "ONNX Runtime fp32"
 
 
 def engines(artifact: Artifact, threads: int) -> dict[str, Engine]:
-    """Everything that can serve this artifact on this processor; the first is what the others are compared with."""
+    """Every engine that can serve this artifact on this processor; the first is the reference."""
     model = artifact.folder / MODEL_FILE
     found: dict[str, Engine] = {REFERENCE: OnnxEngine(model, threads)}
     for name, variant in artifact.manifest.files.items():
@@ -49,19 +49,19 @@ def engines(artifact: Artifact, threads: int) -> dict[str, Engine]:
 
 
 def in_batches(engine: Engine, cache: NDArray[np.uint8], size: int) -> NDArray[np.float64]:
-    """Melanoma probability of each prepared picture uint8 [N, S, S, 3]."""
+    """Melanoma probability of each prepared image uint8 [N, S, S, 3]."""
     answers = [one for start in range(0, len(cache), size) for one in engine.run(cache[start : start + size])]
     return np.array([answer.melanoma for answer in answers])
 
 
 def times(running: Mapping[str, Engine], cache: NDArray[np.uint8], size: int, rounds: int) -> dict[str, list[float]]:
-    """Seconds that each engine took for PICTURES pictures, one entry per round."""
+    """Seconds that each engine took for IMAGES images, one entry per round."""
     rng = np.random.default_rng(0)
     taken: dict[str, list[float]] = {name: [] for name in running}
     for engine in running.values():
-        in_batches(engine, cache[:PICTURES], size)
+        in_batches(engine, cache[:IMAGES], size)
     for _ in track(range(rounds), description=f"batches of {size}"):
-        shown = cache[rng.choice(len(cache), PICTURES, replace=False)]
+        shown = cache[rng.choice(len(cache), IMAGES, replace=False)]
         for name in rng.permutation(list(running)):
             started = time.perf_counter()
             in_batches(running[name], shown, size)
@@ -70,13 +70,13 @@ def times(running: Mapping[str, Engine], cache: NDArray[np.uint8], size: int, ro
 
 
 def speed_lines(running: Mapping[str, Engine], cache: NDArray[np.uint8], rounds: int) -> list[str]:
-    """Pictures per second, and how often that of the reference, by engine and batch."""
-    lines = ["| engine | batch | pictures/s | times ONNX Runtime fp32 (95 % interval) |", "|---|---|---|---|"]
+    """Images per second, and the ratio to the reference, by engine and batch."""
+    lines = ["| engine | batch | images/s | times ONNX Runtime fp32 (95 % interval) |", "|---|---|---|---|"]
     for size in BATCHES:
         taken = times(running, cache, size, rounds)
         for name, seconds in taken.items():
             faster, (low, high) = ratio(taken[REFERENCE], seconds)
-            rate = PICTURES / float(np.median(seconds))
+            rate = IMAGES / float(np.median(seconds))
             lines.append(f"| {name} | {size} | {rate:.0f} | {faster:.2f} ({low:.2f} to {high:.2f}) |")
     return lines
 
@@ -84,10 +84,10 @@ def speed_lines(running: Mapping[str, Engine], cache: NDArray[np.uint8], rounds:
 def accuracy_lines(running: Mapping[str, Engine], cache: NDArray[np.uint8], rows: list[Row]) -> list[str]:
     """Melanoma AUC, its paired change against the reference, and the largest change of a probability."""
     lines = ["| engine | melanoma AUC | change (95 % interval) | largest change of p |", "|---|---|---|---|"]
-    told = {name: in_batches(engine, cache, max(BATCHES)) for name, engine in running.items()}
-    old = measurement.decide({"melanoma": told[REFERENCE]}, rows, measurement.MELANOMA_ENDPOINT)
+    probabilities = {name: in_batches(engine, cache, max(BATCHES)) for name, engine in running.items()}
+    old = measurement.decide({"melanoma": probabilities[REFERENCE]}, rows, measurement.MELANOMA_ENDPOINT)
     auc = statistics.METRICS["auc"]
-    for name, p in told.items():
+    for name, p in probabilities.items():
         new = measurement.decide({"melanoma": p}, rows, measurement.MELANOMA_ENDPOINT)
         value, (low, high) = statistics.bootstrap(auc, new.truth, new.p, new.groups)
         change, (least, most) = statistics.paired(auc, new.truth, new.p, old.p, new.groups)
@@ -103,16 +103,16 @@ def main() -> None:
     parser.add_argument("--artifact", type=Path, default=RELEASED)
     parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--threads", type=int, default=usable_cores())
-    told = parser.parse_args()
+    args = parser.parse_args()
     if not os.environ.get("MELALOG_DATA_DIR"):
-        raise SystemExit("set MELALOG_DATA_DIR to the folder of the real pictures")
-    artifact = Artifact.load(told.artifact)
+        raise SystemExit("set MELALOG_DATA_DIR to the folder of the real images")
+    artifact = Artifact.load(args.artifact)
     rows = measurement.released_rows(Path(os.environ["MELALOG_DATA_DIR"]), *DATA)
     cache = measurement.prepared(artifact, rows)
-    running = engines(artifact, told.threads)
-    about = f"{artifact.manifest.name} {artifact.manifest.version}, {len(rows)} pictures of {' '.join(DATA)}"
-    lines = [f"{about}, {told.threads} threads, {told.rounds} rounds of {PICTURES} pictures", ""]
-    lines += [*speed_lines(running, cache, told.rounds), "", *accuracy_lines(running, cache, rows)]
+    running = engines(artifact, args.threads)
+    about = f"{artifact.manifest.name} {artifact.manifest.version}, {len(rows)} images of {' '.join(DATA)}"
+    lines = [f"{about}, {args.threads} threads, {args.rounds} rounds of {IMAGES} images", ""]
+    lines += [*speed_lines(running, cache, args.rounds), "", *accuracy_lines(running, cache, rows)]
     print("\n".join(lines))
 
 

@@ -1,4 +1,4 @@
-"""How the whole rates real lesions: share at each level, no answers given, by the released files and all floors.
+"""Risk levels of real lesions: the share at each level without questionnaire answers, by the released files.
 
 MELALOG_DATA_DIR=… python -m benchmarks.levels
 
@@ -89,7 +89,7 @@ async def assess(local: Local, rows: Sequence[table.Row], modality: Modality) ->
 
 
 def kinds(rows: Sequence[table.Row]) -> dict[str, np.ndarray]:
-    """Which rows are of each kind that is told apart."""
+    """A mask of rows for each diagnosis group."""
     label = np.array([row.label for row in rows])
     malignant = np.isin(label, MALIGNANT)
     return {"melanoma": label == MELANOMA, "any skin cancer": malignant, "benign": ~malignant}
@@ -99,7 +99,7 @@ async def run(data: Path) -> None:
     """Print a table with 95 % intervals by lesion or patient, and how often each floor raised a benign one."""
     artifact = Artifact.load(RELEASED)
     local, learned = Local(artifact, Settings()), release_figures.learned_groups(RELEASED, data)
-    lines, raised = ["| pictures | n | low | moderate | high |", "|---|---|---|---|---|"], []
+    lines, raised = ["| images | n | low | moderate | high |", "|---|---|---|---|---|"], []
     for source, split, modality in SETS:
         rows = [row for row in measurement.released_rows(data, source, split) if row.group not in learned]
         answers = await assess(local, rows, modality)
@@ -113,8 +113,8 @@ async def run(data: Path) -> None:
         names = Counter(
             name for answer, mine in zip(answers, benign, strict=True) if mine for name in answer.risk.raised_by
         )
-        told = ", ".join(f"{name} {count / benign.sum():.1%}" for name, count in names.most_common())
-        raised.append(f"{source} {split}, benign pictures that a floor raised: {told or 'none'}")
+        shares_raised = ", ".join(f"{name} {count / benign.sum():.1%}" for name, count in names.most_common())
+        raised.append(f"{source} {split}, benign images that a floor raised: {shares_raised or 'none'}")
     print("\n".join([*lines, "", *raised]))
 
 

@@ -1,4 +1,4 @@
-"""A closed-loop HTTP load as thin as can be: on two cores the client competes with the server."""
+"""A closed-loop HTTP load generator with little overhead: on two cores the client competes with the server."""
 
 import asyncio
 import time
@@ -10,7 +10,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Load:
-    """What a run of requests took. Seconds; latencies in order of completion."""
+    """Wall time and latencies of a run of requests in seconds, latencies in order of completion."""
 
     wall: float
     latencies: list[float]
@@ -25,11 +25,11 @@ class Load:
         return float(np.percentile(self.latencies, q)) * 1000
 
 
-def multipart(picture: bytes, answers: str) -> tuple[bytes, str]:
+def multipart(image: bytes, answers: str) -> tuple[bytes, str]:
     """Body and content type of an assessment."""
     head = b'--bench\r\nContent-Disposition: form-data; name="image"; filename="x.jpg"\r\n\r\n'
     rest = f'\r\n--bench\r\nContent-Disposition: form-data; name="questionnaire"\r\n\r\n{answers}\r\n--bench--\r\n'
-    return head + picture + rest.encode(), "multipart/form-data; boundary=bench"
+    return head + image + rest.encode(), "multipart/form-data; boundary=bench"
 
 
 async def _worker(port: int, requests: Sequence[bytes], numbers: list[int], latencies: list[float]) -> None:
@@ -48,7 +48,7 @@ async def _worker(port: int, requests: Sequence[bytes], numbers: list[int], late
 
 
 def run(port: int, path: str, bodies: Sequence[bytes], content_type: str, n: int, concurrency: int) -> Load:
-    """Send n requests, so many at a time; raises RuntimeError at the first that is not a 200."""
+    """Send n requests, `concurrency` at a time. Raises RuntimeError at the first status other than 200."""
     requests = [
         f"POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: {content_type}\r\n"
         f"Content-Length: {len(body)}\r\n\r\n".encode()

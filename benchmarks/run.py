@@ -1,4 +1,4 @@
-"""`make bench`: the README's figures, from one run on this machine. Ratios travel; times do not."""
+"""`make bench`: the README's figures, from one run on this machine. Ratios hold on other machines; times do not."""
 
 import argparse
 import json
@@ -38,27 +38,27 @@ ROUNDS = 5
 NODE_S = 0.02
 
 
-def pictures(n: int) -> tuple[str, list[bytes]]:
-    """(what they are, bytes): real ones where the data folder is there, else made ones."""
+def sample_images(n: int) -> tuple[str, list[bytes]]:
+    """(description, files): real images if MELALOG_DATA_DIR is set, else generated ones."""
     folder = Path(os.environ.get("MELALOG_DATA_DIR", "")) / "ham10000" / "images"
     if folder.is_dir():
         return "HAM10000, 200x150 JPEG", [path.read_bytes() for path in sorted(folder.iterdir())[:n]]
     return "generated, 200x150 JPEG", [encode(lesion(200, 150, seed)) for seed in range(n)]
 
 
-def big_pictures(n: int) -> list[bytes]:
+def large_images(n: int) -> list[bytes]:
     """12-megapixel JPEGs, as a phone makes them."""
     return [encode(lesion(4000, 3000, seed), quality=88) for seed in range(n)]
 
 
 def bare(engine: Engine, artifact: Artifact, data: list[bytes], batch: int) -> float:
-    """Pictures a second of an engine with the service's own decoding, no HTTP: the reference."""
-    wanted = artifact.manifest.input
+    """Images a second of an engine with the service's own decoding, no HTTP: the reference."""
+    geometry = artifact.manifest.input
 
     def ready(one: bytes) -> np.ndarray:
-        decoded = images.decode(one, wanted.size * OVERSAMPLING)
+        decoded = images.decode(one, geometry.size * OVERSAMPLING)
         quality.judge(decoded)
-        return prepare(decoded, wanted.size, wanted.geometry, wanted.resample)
+        return prepare(decoded, geometry.size, geometry.geometry, geometry.resample)
 
     with ThreadPoolExecutor(usable_cores()) as pool:
         started = time.perf_counter()
@@ -68,7 +68,7 @@ def bare(engine: Engine, artifact: Artifact, data: list[bytes], batch: int) -> f
 
 
 def throughput(system: Running, name: str, data: list[bytes], rounds: int) -> list[str]:
-    """Service against bare engines, in turn, so that a drifting machine drifts for all."""
+    """Service against bare engines, in turn, so that load on the machine affects all alike."""
     artifact, cores = Artifact.load(RELEASED), usable_cores()
     engines: list[Engine] = [factory.make(load_settings(), artifact, cores)]
     if not isinstance(engines[0], OnnxEngine):
@@ -81,7 +81,7 @@ def throughput(system: Running, name: str, data: list[bytes], rounds: int) -> li
         for engine in engines:
             references[engine.name].append(max(bare(engine, artifact, data, batch) for batch in (1, MAX_BATCH)))
         served.append(load.run(port, "/v1/classify", data, "image/jpeg", len(data), 16).rate)
-    lines = [f"| classifier service, pictures/s, {name} | {statistics.median(served):.0f} |"]
+    lines = [f"| classifier service, images/s, {name} | {statistics.median(served):.0f} |"]
     for reference, rates in references.items():
         ratios = [rate / best for rate, best in zip(served, rates, strict=True)]
         what, value = (
@@ -90,7 +90,7 @@ def throughput(system: Running, name: str, data: list[bytes], rounds: int) -> li
         )
         batch = f"better of batch 1 and {MAX_BATCH}"
         lines += [
-            f"| {what}, same decoding, {batch}, pictures/s | {statistics.median(rates):.0f} |",
+            f"| {what}, same decoding, {batch}, images/s | {statistics.median(rates):.0f} |",
             f"| **service / {what}**, median of {rounds} rounds (min to max) | {value} |",
         ]
     return lines
@@ -145,7 +145,7 @@ def overhead(n: int) -> list[str]:
 
 
 def _fused_answer() -> dict[str, object]:
-    """What fusion would say, so that the orchestrator has no rules of its own to run."""
+    """The answer of the fake fusion service, computed once."""
     decision = decide.decide(FuseRequest(), decide.Rules(prior=0.025))
     answer: dict[str, object] = json.loads(decide.respond(decision, None, FusionInfo(engine="rules")).model_dump_json())
     return answer
@@ -165,8 +165,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-n", type=int, default=400, help="requests per measurement")
     n = parser.parse_args().n
-    name, small = pictures(n)
-    big = big_pictures(16) * max(1, n // 64)
+    name, small = sample_images(n)
+    big = large_images(16) * max(1, n // 64)
     lines = ["| figure | value |", "|---|---|", *installed()]
     names = ("classifier", "vlm", "fusion", "orchestrator")
     with tempfile.TemporaryDirectory() as folder, running(names, Path(folder), {}) as system:

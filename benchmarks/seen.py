@@ -1,11 +1,11 @@
-"""The released classifier's probabilities as the evidence that fusion weighs, thresholds and all, as it is served."""
+"""The released classifier's probabilities as fusion's image evidence, with the thresholds of the served file."""
 
 from fusion.picture import ImageEvidence
 from models.classifier.serving.artifact import Artifact
 
 
 def evidence(artifact: Artifact, melanoma: float, malignant: float) -> ImageEvidence:
-    """What the classifier's finding on one picture would be."""
+    """What the classifier's finding on one image would be."""
     fold, cuts = artifact.manifest.calibration, artifact.manifest.files[artifact.manifest.default].thresholds
     first, second = cuts.get("sensitivity_95"), cuts.get("malignant_sensitivity_95")
     return ImageEvidence(

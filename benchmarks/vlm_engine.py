@@ -1,7 +1,7 @@
 """The vlm service against the bare engine behind it, in one run: `python -m benchmarks.vlm_engine --url URL/v1`.
 
-Start an engine with `melalog engine`. Both are asked about the same pictures, in turn, at the same concurrency; the
-bare engine gets them ready-made, so the ratio holds decoding, re-encoding, scoring and the further hop.
+Start an engine with `melalog engine`. Both get the same images, in turn, at the same concurrency; the
+bare engine gets prepared ones, so the ratio includes decoding, re-encoding, scoring and the extra hop.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from rich.progress import track
 
 from benchmarks import load
-from benchmarks.run import pictures
+from benchmarks.run import sample_images
 from models.vlm.serving.artifact import Artifact
 from models.vlm.serving.preprocess import LLAMA, View
 from services.vlm.core import QUESTION, reencode
@@ -25,11 +25,11 @@ from services.vlm.engine.vllm.ready import probe
 from tests.conftest import running
 
 
-def question(picture: bytes, model: str, asked: str) -> bytes:
-    """The request that the service would send about a picture that is prepared already."""
-    kind = "png" if picture.startswith(PNG) else "jpeg"
-    url = f"data:image/{kind};base64,{base64.b64encode(picture).decode()}"
-    content = [{"type": "image_url", "image_url": {"url": url}}, {"type": "text", "text": asked}]
+def question(image: bytes, model: str, text: str) -> bytes:
+    """The request that the service would send for a prepared image."""
+    kind = "png" if image.startswith(PNG) else "jpeg"
+    url = f"data:image/{kind};base64,{base64.b64encode(image).decode()}"
+    content = [{"type": "image_url", "image_url": {"url": url}}, {"type": "text", "text": text}]
     return json.dumps(
         {
             "model": model,
@@ -45,7 +45,7 @@ def question(picture: bytes, model: str, asked: str) -> bytes:
 def compare(
     engine: int, service: int, sent: tuple[list[bytes], list[bytes]], n: int, rounds: int, concurrency: int
 ) -> list[str]:
-    """Rounds of each in turn, every other one the other way round, so that a drifting machine drifts for both."""
+    """Rounds of each in turn, in alternating order, so that load on the machine affects both alike."""
     ready, raw = sent
     runs: dict[str, Callable[[], load.Load]] = {
         "bare": lambda: load.run(engine, "/v1/chat/completions", ready, "application/json", n, concurrency),
@@ -63,9 +63,7 @@ def compare(
     for name, loads in taken.items():
         rate = statistics.median(one.rate for one in loads)
         p50, p99 = (statistics.median(one.percentile(q) for one in loads) for q in (50, 99))
-        lines.append(
-            f"| {name}, {concurrency} at a time: pictures/s; ms p50 / p99 | {rate:.1f}; {p50:.0f} / {p99:.0f} |"
-        )
+        lines.append(f"| {name}, {concurrency} at a time: images/s; ms p50 / p99 | {rate:.1f}; {p50:.0f} / {p99:.0f} |")
     spread = f"({min(ratios):.2f} to {max(ratios):.2f})"
     lines.append(f"| **service / bare**, median of {rounds} rounds | **{statistics.median(ratios):.2f}** {spread} |")
     return lines
@@ -79,27 +77,27 @@ def main() -> None:
     parser.add_argument("--artifact", type=Path, help="the release it serves (MELALOG_VLM_ARTIFACT)")
     parser.add_argument("-n", type=int, default=100, help="requests per round")
     parser.add_argument("--rounds", type=int, default=5)
-    told = parser.parse_args()
-    if wrong := probe(told.url, told.model):
-        raise SystemExit(f"no engine at {told.url}: {wrong}")
-    view, asked = View.model_validate(LLAMA), QUESTION
-    if told.artifact:
-        manifest = Artifact.load(told.artifact).manifest
-        view, asked = manifest.input, manifest.question
-    name, raw = pictures(min(told.n, 50))
-    ready = [question(reencode(one, view), told.model, asked) for one in raw]
+    args = parser.parse_args()
+    if wrong := probe(args.url, args.model):
+        raise SystemExit(f"no engine at {args.url}: {wrong}")
+    view, text = View.model_validate(LLAMA), QUESTION
+    if args.artifact:
+        manifest = Artifact.load(args.artifact).manifest
+        view, text = manifest.input, manifest.question
+    name, raw = sample_images(min(args.n, 50))
+    ready = [question(reencode(one, view), args.model, text) for one in raw]
     environment = {
         "MELALOG_VLM_ENGINE": "openai",
-        "MELALOG_VLM_BASE_URL": told.url,
-        "MELALOG_VLM_MODEL": told.model,
-        "MELALOG_VLM_ARTIFACT": str(told.artifact or ""),
+        "MELALOG_VLM_BASE_URL": args.url,
+        "MELALOG_VLM_MODEL": args.model,
+        "MELALOG_VLM_ARTIFACT": str(args.artifact or ""),
         "MELALOG_DEADLINE_S": "60",
     }
     lines = [f"| {name} | |", "|---|---|"]
-    port = urlsplit(told.url).port or 80
+    port = urlsplit(args.url).port or 80
     with tempfile.TemporaryDirectory() as folder, running(("vlm",), Path(folder), environment) as system:
         for concurrency in (1, 4, 16):
-            lines += compare(port, system.ports["vlm"], (ready, raw), told.n, told.rounds, concurrency)
+            lines += compare(port, system.ports["vlm"], (ready, raw), args.n, args.rounds, concurrency)
     print("\n" + "\n".join(lines))
 
 

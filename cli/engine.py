@@ -18,7 +18,7 @@ import typer
 from rich.console import Console
 
 from cli import processes, serve
-from export.vlm_layout import LayoutError, check_layout
+from export.vlm_layout import CheckpointLayoutError, check_layout
 from services.vlm.engine.vllm import launch
 from services.vlm.engine.vllm.ready import probe
 
@@ -78,7 +78,7 @@ def command(
         _tell(checkpoint, port, name)
         children[0].wait()
         console.print("[red]the engine has ended; its last lines are above[/]")
-    except (EngineError, LayoutError) as error:
+    except (EngineError, CheckpointLayoutError) as error:
         console.print(str(error), style="red", markup=False)
     except _Stopped:
         console.print("\nstopping …")
@@ -95,7 +95,7 @@ def _on_signal(*_: Any) -> None:
 
 
 def inspect(folder: Path, adapters: Sequence[str]) -> Checkpoint:
-    """What is in the folder. Raises EngineError or LayoutError, before anything is started."""
+    """What is in the folder. Raises EngineError or CheckpointLayoutError, before anything is started."""
     if not folder.is_dir():
         raise EngineError(f"{folder} is not there; `melalog export vlm` makes such a folder")
     if not (folder / "config.json").is_file() and (folder / "merged" / "config.json").is_file():

@@ -38,13 +38,13 @@ def vlm(
     """
     try:
         from export import vlm as exporting
-        from export.vlm_layout import LayoutError
+        from export.vlm_layout import CheckpointLayoutError
         from models.vlm.vlm_errors import VlmError
     except ImportError as error:
         raise typer.BadParameter(
             f"{error.name} is not installed here: run this from the environment `make .venv/installed` makes"
         ) from None
-    plan = exporting.Plan(
+    plan = exporting.MergePlan(
         base=base,
         adapter=adapter,
         name=name,
@@ -56,7 +56,7 @@ def vlm(
     )
     try:
         written = exporting.release(plan, out, data)
-    except (VlmError, LayoutError, exporting.MergeError, FileNotFoundError, ValueError) as error:
+    except (VlmError, CheckpointLayoutError, exporting.MergeError, FileNotFoundError, ValueError) as error:
         raise typer.BadParameter(str(error)) from None
     typer.echo(f"written to {out}; merging moved P(yes) by at most {written.merged_by:.4f}")
     if written.artifact is None:

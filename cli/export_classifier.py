@@ -56,7 +56,7 @@ def classifier(
         loaded = ensemble.load(runs)
         ensemble.check(loaded, settings, [] if out_of_fold else folds.calibration, trust_plan=trust_plan)
         called = name or "+".join(loaded.backbones)
-        plan = candidate.Plan(loaded, settings, folds, version, called, note, views, out_of_fold)
+        plan = candidate.CandidatePlan(loaded, settings, folds, version, called, note, views, out_of_fold)
         figures = candidate.write(plan, out, data, command=" ".join(["melalog", *sys.argv[1:]]))
     tell(out, figures)
 
@@ -87,7 +87,7 @@ def int8(
         tried = Path(folder) / quantising.FILE
         kept = quantising.write(artifact / "model.onnx", ranges, tried)
         typer.echo(f"{len(kept)} convolutions stay in float")
-        judged = variants.judge(loaded, tried, folds.calibration)
+        judged = variants.compare(loaded, tried, folds.calibration)
         typer.echo(str(judged))
         if not judged.worth_shipping:
             typer.echo("not kept: it must be faster, and lose at most 0.005 AUC")
@@ -119,14 +119,14 @@ def bf16(artifact: ARTIFACT, data: DATA, config: PLAN = "") -> None:
     except ValueError as error:
         typer.echo(f"not kept: {error}")
         raise typer.Exit(1) from None
-    judged = halving.judge(loaded, compiled(before), folds.calibration)
+    judged = halving.compare(loaded, compiled(before), folds.calibration)
     change = "{:+.4f} ({:+.4f} to {:+.4f})".format(judged.auc_change, *judged.interval)
     typer.echo(f"in float32: what leads to {', '.join(before) or 'nothing'}; melanoma AUC {change}")
     typer.echo(f"p changes by at most {judged.largest_change:.4f} on {judged.n} held-out pictures")
     if not judged.worth_serving:
         typer.echo("not kept: it must lose at most 0.005 AUC")
         raise typer.Exit(1)
-    variants.note(
+    variants.set_field(
         loaded, "bf16", {"float32_before": before, "data": loaded.manifest.calibration.data, **asdict(judged)}
     )
     typer.echo(f"noted in {artifact / 'manifest.json'}: `auto` serves bfloat16 where the processor has it")
@@ -141,7 +141,7 @@ def fp16(artifact: ARTIFACT, data: DATA, config: PLAN = "") -> None:
         tried = Path(folder) / halving.FILE
         sensitive = loaded.manifest.bf16.float32_before if loaded.manifest.bf16 else ()
         halving.write(artifact / "model.onnx", tried, sensitive)
-        judged = variants.judge(loaded, tried, folds.calibration)
+        judged = variants.compare(loaded, tried, folds.calibration)
         typer.echo(f"{judged} (on this CPU, where it need not be fast)")
         if not (judged.accurate and judged.same):
             typer.echo("not kept: it must lose at most 0.005 AUC, and change no probability by more than 0.01")

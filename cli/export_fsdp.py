@@ -15,7 +15,7 @@ def fsdp(
     """Put the shards of a full fine-tune together into one folder that engines load (adapters need no conversion)."""
     try:
         from export.fsdp import consolidate
-        from export.vlm_layout import LayoutError
+        from export.vlm_layout import CheckpointLayoutError
         from models.vlm.vlm_errors import VlmError
     except ImportError as error:
         raise typer.BadParameter(
@@ -23,6 +23,6 @@ def fsdp(
         ) from None
     try:
         consolidate(checkpoint, base, out, revision)
-    except (VlmError, LayoutError) as error:
+    except (VlmError, CheckpointLayoutError) as error:
         raise typer.BadParameter(str(error)) from None
     typer.echo(f"written to {out}")

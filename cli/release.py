@@ -32,7 +32,7 @@ def command(
         from models.classifier.serving.artifact import Artifact
 
         checks = []
-        for check in release_gate.gate(Artifact.load(candidate), Artifact.load(released), data):
+        for check in release_gate.checks(Artifact.load(candidate), Artifact.load(released), data):
             checks.append(check)
             typer.echo(f"{check.verdict:7}  {check.name:32} {check.detail}")
     if not all(check.passed for check in checks):

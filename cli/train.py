@@ -50,7 +50,7 @@ def classifier(
             return
         loaded = ensemble.load([out])
         ensemble.check(loaded, trainer.config, parts.calibration)
-        plan = candidate.Plan(loaded, trainer.config, parts, version, loaded.backbones[0])
+        plan = candidate.CandidatePlan(loaded, trainer.config, parts, version, loaded.backbones[0])
         artifact = release or out / "artifact"
         figures = candidate.write(plan, artifact, data, command=" ".join(["melalog", *sys.argv[1:]]))
     tell(artifact, figures)

@@ -23,7 +23,7 @@ def vlm(
     try:
         from models.vlm.data import answers as tables
         from models.vlm.training.finetune.finetune_config import FinetuneConfig
-        from models.vlm.training.finetune.trainer import Trainer
+        from models.vlm.training.finetune.trainer import FinetuneTrainer
         from models.vlm.vlm_errors import VlmError
     except ImportError as error:
         raise typer.BadParameter(
@@ -37,7 +37,7 @@ def vlm(
         folds = tables.make_folds(settings, data)
         if first:
             typer.echo(f"{len(folds.train)} pictures to learn from, {len(folds.held)} to choose the epoch on")
-        trainer = Trainer(settings, folds, out)
+        trainer = FinetuneTrainer(settings, folds, out)
     except (FileNotFoundError, ValueError, VlmError) as error:  # each says what to do; pydantic names a wrong key
         raise typer.BadParameter(str(error)) from None
     try:

@@ -1,7 +1,7 @@
 """Which part of a network must stay in float32 when OpenVINO serves the rest in bfloat16.
 
 Eight bits are enough for most convolutions. A first depthwise convolution whose batch normalisation was folded into it
-may subtract large numbers: there the rounding of the picture itself becomes a wrong risk.
+may subtract large numbers: there rounding the image itself changes the risk.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,42 +20,42 @@ from models.classifier.evaluation import measurement, statistics
 from models.classifier.serving.artifact import MODEL_FILE, Artifact
 
 MAX_SHIFT = 0.06
-"""Of the melanoma logit, in all but one of twenty pictures; an average hides the pictures that are ruined."""
+"""Largest allowed change of the melanoma logit at the 95th percentile; an average would hide single large errors."""
 DEPTHS = (2, 4, 8, 16, 32)
-"""How many of a network's first convolutions are tried in float32."""
+"""Candidate numbers of leading convolutions in float32."""
 
 Run = Callable[[NDArray[np.uint8]], list[Any]]
 Compile = Callable[[Sequence[str]], Run]
-"""From convolutions whose inputs stay in float32 to a function of pictures uint8 [N, S, S, 3]."""
+"""From convolutions whose inputs stay in float32 to a function of images uint8 [N, S, S, 3]."""
 
 
 def chains(model: Path) -> list[list[str]]:
     """The convolutions of each network in an artifact's graph (an ensemble has several), in order."""
     graph = onnx.load(model, load_external_data=False).graph
     network: dict[str, int] = {}  # tensor to the network it belongs to
-    found: list[list[str]] = []
+    convolutions: list[list[str]] = []
     for node in graph.node:
-        mine = {network[name] for name in node.input if name in network}
+        members = {network[name] for name in node.input if name in network}
         if node.op_type == "Conv":
-            if not mine:
-                mine = {len(found)}
-                found.append([])
-            found[min(mine)].append(node.name)
-        if len(mine) == 1:
-            network |= dict.fromkeys(node.output, mine.pop())
-    return found
+            if not members:
+                members = {len(convolutions)}
+                convolutions.append([])
+            convolutions[min(members)].append(node.name)
+        if len(members) == 1:
+            network |= dict.fromkeys(node.output, members.pop())
+    return convolutions
 
 
 def search(model: Path, cache: NDArray[np.uint8], compiled: Compile) -> tuple[str, ...]:
     """The fewest leading convolutions, network by network, that must stay in float32 to move no logit by MAX_SHIFT.
 
-    Raises ValueError when no depth that is tried is enough.
+    Raises ValueError when none of DEPTHS is enough.
     """
-    wanted = measurement.run(model, cache)["logit"]
+    reference = measurement.run(model, cache)["logit"]
 
     def shift(before: Sequence[str]) -> float:
-        found = np.array([one.logit for one in compiled(before)(cache)])
-        return float(np.quantile(np.abs(found - wanted), 0.95))
+        logits = np.array([one.logit for one in compiled(before)(cache)])
+        return float(np.quantile(np.abs(logits - reference), 0.95))
 
     before: dict[int, str] = {}
     best = shift(())
@@ -64,7 +64,7 @@ def search(model: Path, cache: NDArray[np.uint8], compiled: Compile) -> tuple[st
         if best <= MAX_SHIFT:
             break
         tried = shift(tuple((before | {index: name}).values()))
-        if tried < 0.8 * best:  # otherwise not worth its time
+        if tried < 0.8 * best:  # otherwise too little gain
             before[index], best = name, tried
     if best > MAX_SHIFT:
         raise ValueError(f"one logit in twenty moves by {best:.2f} or more in bfloat16; {MAX_SHIFT} are allowed")
@@ -72,8 +72,8 @@ def search(model: Path, cache: NDArray[np.uint8], compiled: Compile) -> tuple[st
 
 
 @dataclass(frozen=True)
-class Judged:
-    """bfloat16 against float32 on held-out pictures; the interval is 95 %, by lesion or patient."""
+class Bf16Comparison:
+    """bfloat16 against float32 on held-out images; the interval is 95 %, by lesion or patient."""
 
     auc_change: float
     interval: tuple[float, float]
@@ -82,15 +82,15 @@ class Judged:
 
     @property
     def worth_serving(self) -> bool:
-        """Loses no more than any other form of the network may."""
+        """Whether the AUC loss is within MAX_AUC_LOSS."""
         return self.auc_change >= -MAX_AUC_LOSS
 
 
-def judge(artifact: Artifact, run: Run, rows: Sequence[table.Row]) -> Judged:
-    """Measure a compiled graph against the fp32 file on rows that it has not learned from."""
+def compare(artifact: Artifact, run: Run, rows: Sequence[table.Row]) -> Bf16Comparison:
+    """Compare a compiled graph with the fp32 file on held-out rows."""
     cache = measurement.prepared(artifact, rows)
     old = measurement.decide(measurement.run(artifact.folder / MODEL_FILE, cache), rows, measurement.MELANOMA_ENDPOINT)
-    told = {"melanoma": np.array([one.melanoma for one in run(cache)])}
-    new = measurement.decide(told, rows, measurement.MELANOMA_ENDPOINT)
+    outputs = {"melanoma": np.array([one.melanoma for one in run(cache)])}
+    new = measurement.decide(outputs, rows, measurement.MELANOMA_ENDPOINT)
     change, interval = statistics.paired(statistics.METRICS["auc"], new.truth, new.p, old.p, new.groups)
-    return Judged(change, interval, float(np.abs(new.p - old.p).max()), len(rows))
+    return Bf16Comparison(change, interval, float(np.abs(new.p - old.p).max()), len(rows))

@@ -1,4 +1,4 @@
-"""A trained classifier as a released folder: graph, manifest, card. Nothing half-written is ever left."""
+"""Write a trained classifier as an artifact folder (graph, manifest, card), whole or not at all."""
 
 import json
 import shutil
@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 from torch import nn
 
-from export import fit_ood as gates
-from export import graph
+from export import fit_ood, graph
 from export.graph import HeatmapError, ParityError
 from models.classifier.calibration import class_scores as calibration
 from models.classifier.calibration import conformal
@@ -42,17 +41,17 @@ __all__ = [
 ]
 
 ALPHA = 0.1
-"""Conformal sets may miss the diagnosis in this share of the pictures of each class."""
+"""Conformal sets may miss the diagnosis in this share of the images of each class."""
 CHECKED = 8
-"""Real pictures on which the graph is compared with torch and its heat map with Grad-CAM."""
-OWN_LICENCE = "as the terms of the pictures in the table allow"
+"""Real images on which the graph is compared with torch and the heat map with Grad-CAM."""
+OWN_LICENCE = "as the terms of the images in the table allow"
 TURNED = 500
-"""Pictures that show how far turning moves a network's logit, where it is not calibrated on its own scores."""
+"""Images to measure the effect of turning on the logit, for a network calibrated on out-of-fold scores."""
 
 
 @dataclass(frozen=True)
 class Calibrated:
-    """A calibration and what was measured on the fold it was fitted on; `data` names it, if it is not the plan's."""
+    """A calibration and its figures on the calibration fold; `data` names the fold if it is not the plan's."""
 
     calibration: Calibration
     prevalence: float
@@ -67,12 +66,12 @@ class Calibrated:
 def calibrate(
     network: nn.Module, rows: Sequence[table.Row], config: TrainConfig, views: int = 1, method: Method = "bcts"
 ) -> Calibrated:
-    """Fit the calibration on held-out rows, and measure how far turning a picture moves its logit."""
+    """Fit the calibration on held-out rows, and measure the effect of turning on the logit."""
     known = [row for row in rows if len(row.classes) == 1]
     turned = by_view(network, known, config)
-    seen = [turned[VIEWS[8].index(view)] for view in VIEWS[views]]
+    by_selected_view = [turned[VIEWS[8].index(view)] for view in VIEWS[views]]
     labels, groups = np.array([row.label for row in known]), [row.group for row in known]
-    return from_scores(np.mean(seen, axis=0), labels, groups, turned, method)
+    return from_scores(np.mean(by_selected_view, axis=0), labels, groups, turned, method)
 
 
 def by_view(network: nn.Module, rows: Sequence[table.Row], config: TrainConfig) -> list[Array]:
@@ -97,20 +96,20 @@ def from_scores(
 ) -> Calibrated:
     """From uncalibrated held-out (or out-of-fold) scores [N, C]; `turned`: those of single turns and mirrors.
 
-    Their deviation stays that of one view, however many the graph averages: it stands for what is not known.
+    The standard deviation of the logit is that of one view, however many the graph averages: it represents uncertainty.
     """
     fitted = calibration.fit(raw, labels, method=method)
     p = softmax(fitted.apply(raw), axis=1)
     measured = conformal.measure(p, labels, groups, ALPHA)
     truth = {"": labels == MELANOMA, "malignant_": np.isin(labels, MALIGNANT)}
-    found = {"": p[:, MELANOMA], "malignant_": p[:, list(MALIGNANT)].sum(1)}
+    predicted = {"": p[:, MELANOMA], "malignant_": p[:, list(MALIGNANT)].sum(1)}
     logits = [melanoma_logit(fitted.apply(one)) for one in turned]
     return Calibrated(
         calibration=fitted,
         prevalence=float(truth[""].mean()),
         malignant_prevalence=float(truth["malignant_"].mean()),
         logit_sd=float(np.sqrt(np.var(np.stack(logits), axis=0, ddof=1).mean())),
-        thresholds={f"{name}sensitivity_95": _threshold(truth[name], found[name]) for name in truth},
+        thresholds={f"{name}sensitivity_95": _threshold(truth[name], predicted[name]) for name in truth},
         conformal={
             "alpha": ALPHA,
             "thresholds": dict(zip(CLASSES, conformal.fit(p, labels, ALPHA), strict=True)),
@@ -145,9 +144,9 @@ def write_graph(
     views: int = 1,
     checked: NDArray[np.uint8] | None = None,
 ) -> None:
-    """Export to ONNX with a free batch size, and check it on pictures uint8 [N, size, size, 3].
+    """Export to ONNX with a free batch size, and check it on images uint8 [N, size, size, 3].
 
-    Raises ParityError where it is not what torch computes, HeatmapError where its heat map is not Grad-CAM.
+    Raises ParityError when its outputs differ from torch, HeatmapError when its heat map differs from Grad-CAM.
     """
     if checked is not None:
         graph.check_heatmap(network, checked)
@@ -163,36 +162,42 @@ def write(
     finish: Callable[[Path], None] = lambda _: None,
     *,
     views: int = 1,
-    gate_rows: gates.Rows | None = None,
+    ood_rows: fit_ood.Rows | None = None,
     provenance: dict[str, Any] | None = None,
     calibrated: Calibrated | None = None,
 ) -> Path:
-    """Calibrate, export and describe a network in `folder`, replacing what was there only when all is done.
+    """Calibrate, export and describe a network in `folder`, which is replaced only when everything succeeded.
 
-    `finish` may add to the folder (figures, a card) before it takes its place. `gate_rows`: None makes no gate.
-    `calibrated`: from out-of-fold scores, where there are some; else the calibration fold's.
+    `finish` may add files (figures, a card) before the folder is replaced. `ood_rows`: None fits no OOD detector.
+    `calibrated`: from out-of-fold scores; None calibrates on the calibration fold.
     """
     unfinished = folder.with_name(folder.name + ".unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
     try:
         calibrated = calibrated or calibrate(network, folds.calibration, config, views)
-        gate = gates.make(network, views, config, gate_rows) if gate_rows else None
+        detector = fit_ood.make(network, views, config, ood_rows) if ood_rows else None
         some = folds.calibration[:: max(1, len(folds.calibration) // CHECKED)][:CHECKED]
         checked = image_pool.load(some, config.input_size, config.geometry, config.resample)
         model = unfinished / MODEL_FILE
         write_graph(
-            network, calibrated.calibration, config.input_size, model, gate.module if gate else None, views, checked
+            network,
+            calibrated.calibration,
+            config.input_size,
+            model,
+            detector.module if detector else None,
+            views,
+            checked,
         )
         manifest = _manifest(model, calibrated, config, folds, version)
-        manifest |= {"views": views, **(gate.manifest if gate else {}), "provenance": provenance}
+        manifest |= {"views": views, **(detector.manifest if detector else {}), "provenance": provenance}
         (unfinished / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
         finish(unfinished)
         shutil.rmtree(folder, ignore_errors=True)
         unfinished.rename(folder)
         return folder
     finally:
-        shutil.rmtree(unfinished, ignore_errors=True)  # where it failed in the middle; else it has been renamed
+        shutil.rmtree(unfinished, ignore_errors=True)  # a failed export; a whole one was renamed
 
 
 def _manifest(model: Path, fold: Calibrated, config: TrainConfig, folds: Folds, version: str) -> dict[str, Any]:

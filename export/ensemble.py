@@ -1,4 +1,4 @@
-"""Finished runs as one network: what several have learned, in one graph."""
+"""Load finished runs as one network: alone, or averaged in one graph."""
 
 import hashlib
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ WEIGHTS = "network.safetensors"
 class Loaded:
     """One network, or several averaged. backbones: names in the order of `runs`; sha256: of all their weights.
 
-    learned: what each has learned from, None where its file does not say.
+    learned: training data of each run, None where its file has no record.
     """
 
     network: nn.Module
@@ -34,22 +34,22 @@ class Loaded:
 
 
 def load(runs: Sequence[Path]) -> Loaded:
-    """From the folders that `melalog train classifier` wrote. Raises ValueError naming the run that does not serve."""
+    """From the folders that `melalog train classifier` wrote. Raises ValueError naming an unusable run."""
     members, abouts = [], []
     for run in runs:
         path = run / WEIGHTS
         if not path.is_file():
-            raise ValueError(f"{run} is no finished run: there is no {path}")
+            raise ValueError(f"{run} is not a finished run: there is no {path}")
         state, about = initial_weights.read(path)
         if "backbone" not in about:
             raise ValueError(f"{path} does not say of which network it is: train with `melalog train classifier`")
-        made = networks.build(
+        network = networks.build(
             about["backbone"],
             pad_type=about["pad_type"],
             normalisation=cast("networks.Normalisation", about["normalisation"]),
         )
-        initial_weights.fill(made, state, str(path), about["backbone"])
-        members.append(made.eval())
+        initial_weights.fill(network, state, str(path), about["backbone"])
+        members.append(network.eval())
         abouts.append(about)
     digest = hashlib.sha256("".join(sha256(run / WEIGHTS) for run in runs).encode()).hexdigest()
     return Loaded(
@@ -63,33 +63,34 @@ def load(runs: Sequence[Path]) -> Loaded:
 
 
 def check(loaded: Loaded, config: TrainConfig, calibration: Sequence[Row], *, trust_plan: bool = False) -> None:
-    """Raise ValueError, naming run and plan, where a run is not of the plan, or knows what it would be calibrated on.
+    """Raise ValueError, naming run and plan, when a run is of another plan or was trained on calibration rows.
 
-    calibration: rows no network may have learned from; none where out-of-fold predictions stand for them.
-    trust_plan: believe the plan for a run that does not say what it learned from.
+    calibration: rows no network may have been trained on; empty when out-of-fold predictions replace them.
+    trust_plan: accept the plan for a run without a record of its training data.
     """
-    for run, size, known in zip(loaded.runs, loaded.sizes, loaded.learned, strict=True):
+    for run, size, record in zip(loaded.runs, loaded.sizes, loaded.learned, strict=True):
         if size != config.input_size:
-            raise ValueError(f"{run} was trained for pictures of {size} px, and the plan says {config.input_size} px")
-        if known is None:
+            raise ValueError(f"{run} was trained for images of {size} px, and the plan says {config.input_size} px")
+        if record is None:
             if not trust_plan:
                 raise ValueError(
-                    f"{run} does not say what it learned from: it was trained before that was kept. If you know that "
-                    "it was trained with this plan, and so knows no picture of the calibration fold, add --trust-plan"
+                    f"{run} does not say what it learned from: it was trained before this was recorded. If it was "
+                    "trained with this plan, so that it knows no image of the calibration fold, add --trust-plan"
                 )
             continue
         for key in ("geometry", "resample"):
-            theirs, ours = known.plan.get(key), getattr(config, key)
+            theirs, ours = record.plan.get(key), getattr(config, key)
             if theirs != ours:
                 raise ValueError(f"{run} was trained with {key} {theirs}, and the plan says {ours}")
-        _check_groups(run, known, config, calibration)
+        _check_groups(run, record, config, calibration)
 
 
 def _check_groups(run: Path, known: Learned, config: TrainConfig, calibration: Sequence[Row]) -> None:
-    seen = known.of(calibration)
-    if seen:
+    overlap = known.of(calibration)
+    if overlap:
+        total = len({row.group for row in calibration})
         raise ValueError(
-            f"{run} has learned from {len(seen)} of the {len({row.group for row in calibration})} lesions or patients "
+            f"{run} has learned from {len(overlap)} of the {total} lesions or patients "
             f"that it would be calibrated on (fold_seed {known.plan.get('fold_seed')} there, {config.fold_seed} in the "
             "plan): its probabilities would look better than they are. Name the plan it was trained with, or for the "
             "networks of `melalog cross-validate` their out_of_fold.csv with --out-of-fold"

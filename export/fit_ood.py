@@ -1,4 +1,4 @@
-"""The gate of a release: fitted on training pictures, its thresholds set on real lesions it has not seen."""
+"""Fit the OOD detector of a release on training images and set its thresholds on held-out lesions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from torch import nn
 
 from models.classifier.data import image_pool, table
 from models.classifier.evaluation import non_lesions
-from models.classifier.network import ood as gate
+from models.classifier.network import ood
 from models.classifier.network.networks import Perception
 from models.classifier.serving.preprocess import prepare
 from models.classifier.training.config import TrainConfig
@@ -23,51 +23,53 @@ PHOTOGRAPHS = ("pad_ufes_20",)
 PASS = {"dermoscopy": 0.99, "photograph": 0.975}
 """Share of held-out real lesions that must pass, by modality."""
 MARGIN = 0.3
-"""A probability within this of the threshold does not tell the modality: the caller then treats it as a photograph."""
+"""Within this distance of the threshold the modality is unknown, and the caller assumes a photograph."""
 HALF = 0.5
 MOST = 3000
-"""Pictures of one modality that the gate is fitted on; more change nothing."""
+"""Largest number of images per modality to fit on; more change nothing."""
 NOT_LESIONS = 25
-"""Drawn pictures of each kind on which its refusals are measured."""
+"""Synthetic images of each kind on which rejection is measured."""
 
 Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Pictures to fit the gate on, and others to set its thresholds on; no group in both."""
+    """Rows to fit the detector on, and held-out rows to set its thresholds on; no group in both."""
 
     fit: list[table.Row]
     held_out: list[table.Row]
 
 
 @dataclass(frozen=True)
-class Fitted:
-    """The module for the graph, and what the manifest says of it."""
+class FittedDetector:
+    """The module for the graph, and its manifest fields."""
 
-    module: gate.OodDetector
+    module: ood.OodDetector
     manifest: dict[str, Any]
 
 
 def rows(folds: Folds, data_dir: Path, seed: int = 42) -> Rows:
     """The training rows and the calibration fold, with photographs held out of training where there are any.
 
-    Photographs that training saw serve to fit; one quarter of the groups it did not see is held out.
+    Photographs in the training rows are used to fit; without any, a quarter of the photograph groups is held out.
     """
-    seen = {row.group for row in folds.train}
+    training_groups = {row.group for row in folds.train}
     fit, held = list(folds.train), list(folds.calibration)
     for source in PHOTOGRAPHS:
         if not (data_dir / source).is_dir():
             continue
-        unseen = [row for row in table.read(data_dir, source) if row.group not in seen and row.split == "train"]
+        unseen = [
+            row for row in table.read(data_dir, source) if row.group not in training_groups and row.split == "train"
+        ]
         learned = any(row.source == source for row in folds.train)
-        more, kept = ([], unseen) if learned else table.split_off(unseen, 4, seed)
-        fit, held = fit + more, held + [row for row in kept if row not in held]
+        more, held_out = ([], unseen) if learned else table.split_off(unseen, 4, seed)
+        fit, held = fit + more, held + [row for row in held_out if row not in held]
     return Rows(fit, held)
 
 
-def make(network: nn.Module, views: int, config: TrainConfig, data: Rows) -> Fitted | None:
-    """Fit and measure the gate; None where one of the modalities has too few pictures."""
+def make(network: nn.Module, views: int, config: TrainConfig, data: Rows) -> FittedDetector | None:
+    """Fit and measure the OOD detector; None when a modality has too few images."""
     perception = Perception(network, views).eval()
     chosen, held = _spread(data.fit), data.held_out
     photograph = np.array([row.source in PHOTOGRAPHS for row in held], dtype=bool)
@@ -75,35 +77,37 @@ def make(network: nn.Module, views: int, config: TrainConfig, data: Rows) -> Fit
         return None
     labels, kinds = np.array([row.label for row in chosen]), np.array([row.source in PHOTOGRAPHS for row in chosen])
     try:
-        fitted = gate.fit(_signatures(perception, _load(chosen, config)), labels, kinds)
-    except gate.OodError:
+        fitted = ood.fit(_signatures(perception, _load(chosen, config)), labels, kinds)
+    except ood.OodError:
         return None
     unseen = _signatures(perception, _load(held, config))
     module, threshold = _edge(fitted, unseen, photograph)
     others = {kind: _signatures(perception, cache) for kind, cache in _not_lesions(config).items()}
     passed = _passed(fitted, unseen, photograph, [row.group for row in held])
     passed |= {f"no lesion: {kind}": float((_run(module, of)[0] <= threshold).mean()) for kind, of in others.items()}
-    return Fitted(module, _describe(module, threshold, passed, unseen, photograph))
+    return FittedDetector(module, _describe(module, threshold, passed, unseen, photograph))
 
 
-def _edge(fitted: gate.Parameters, unseen: Array, photograph: NDArray[np.bool_]) -> tuple[gate.OodDetector, float]:
-    """The gate, and the threshold at which the wanted shares of these held-out pictures pass."""
-    module = gate.OodDetector(gate.scale(fitted, unseen, photograph, (PASS["dermoscopy"], PASS["photograph"]))).eval()
-    ood, _ = _run(module, unseen)
+def _edge(fitted: ood.Parameters, unseen: Array, photograph: NDArray[np.bool_]) -> tuple[ood.OodDetector, float]:
+    """The detector, and the threshold at which the shares PASS of these held-out images pass."""
+    module = ood.OodDetector(ood.scale(fitted, unseen, photograph, (PASS["dermoscopy"], PASS["photograph"]))).eval()
+    scores, _ = _run(module, unseen)
     sides = {"dermoscopy": ~photograph, "photograph": photograph}
-    return module, max(float(np.quantile(ood[side], PASS[name], method="higher")) for name, side in sides.items())
+    return module, max(float(np.quantile(scores[side], PASS[name], method="higher")) for name, side in sides.items())
 
 
 def _passed(
-    fitted: gate.Parameters, unseen: Array, photograph: NDArray[np.bool_], groups: Sequence[str]
+    fitted: ood.Parameters, unseen: Array, photograph: NDArray[np.bool_], groups: Sequence[str]
 ) -> dict[str, float]:
-    """What passes where the threshold was set on the other half of the groups, both ways round."""
+    """Pass rates on each half of the groups, with the threshold set on the other half."""
     half = np.array([table.fold(group, 2, 0) == 0 for group in groups])
     inside = np.zeros(len(half), dtype=bool)
     for side in (half, ~half):
         set_on = photograph[~side]
         if set_on.all() or not set_on.any():
-            raise ValueError("too few held-out groups to measure the gate: hold out more dermoscopy and photographs")
+            raise ValueError(
+                "too few held-out groups to measure the OOD detector: hold out more dermoscopy and photographs"
+            )
         module, threshold = _edge(fitted, unseen[~side], set_on)
         inside[side] = _run(module, unseen[side])[0] <= threshold
     return {
@@ -112,9 +116,9 @@ def _passed(
     }
 
 
-def _spread(found: Sequence[table.Row]) -> list[table.Row]:
+def _spread(rows: Sequence[table.Row]) -> list[table.Row]:
     """At most MOST rows of each modality, of known diagnosis, chosen by hash."""
-    known = [row for row in found if len(row.classes) == 1]
+    known = [row for row in rows if len(row.classes) == 1]
     sides: list[table.Row] = []
     for is_photograph in (False, True):
         side = [row for row in known if (row.source in PHOTOGRAPHS) == is_photograph]
@@ -123,8 +127,8 @@ def _spread(found: Sequence[table.Row]) -> list[table.Row]:
     return sides
 
 
-def _load(found: Sequence[table.Row], config: TrainConfig) -> NDArray[np.uint8]:
-    return image_pool.load(found, config.input_size, config.geometry, config.resample)
+def _load(rows: Sequence[table.Row], config: TrainConfig) -> NDArray[np.uint8]:
+    return image_pool.load(rows, config.input_size, config.geometry, config.resample)
 
 
 @torch.inference_mode()
@@ -134,18 +138,18 @@ def _signatures(perception: Perception, cache: NDArray[np.uint8], batch: int = 3
 
 
 @torch.inference_mode()
-def _run(module: gate.OodDetector, signatures: NDArray[np.float32]) -> tuple[Array, Array]:
+def _run(module: ood.OodDetector, signatures: NDArray[np.float32]) -> tuple[Array, Array]:
     """`ood` and `photograph`, as the graph gives them."""
     ood, photograph = module(torch.from_numpy(signatures))
     return ood.numpy(), photograph.numpy()
 
 
 def _describe(
-    module: gate.OodDetector, threshold: float, passed: dict[str, float], unseen: Array, photograph: NDArray[np.bool_]
+    module: ood.OodDetector, threshold: float, passed: dict[str, float], unseen: Array, photograph: NDArray[np.bool_]
 ) -> dict[str, Any]:
-    """The manifest's part."""
-    _, told = _run(module, unseen)
-    right = [(told[photograph] >= HALF).mean(), (told[~photograph] < HALF).mean()]
+    """The manifest fields."""
+    _, probability = _run(module, unseen)
+    right = [(probability[photograph] >= HALF).mean(), (probability[~photograph] < HALF).mean()]
     return {
         "ood_threshold": threshold,
         "ood": {"method": module.method, "pass_rates": passed},
@@ -153,7 +157,7 @@ def _describe(
             "threshold": HALF,
             "margin": MARGIN,
             "balanced_accuracy": float(np.mean(right)),
-            "data": f"{int((~photograph).sum())} dermoscopic pictures and {int(photograph.sum())} photographs held out",
+            "data": f"{int((~photograph).sum())} dermoscopic images and {int(photograph.sum())} photographs held out",
             "n": len(unseen),
         },
     }

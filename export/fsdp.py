@@ -1,4 +1,4 @@
-"""A sharded checkpoint of full fine-tuning as one folder that engines load."""
+"""Convert a sharded checkpoint of full fine-tuning to a folder that engines load."""
 
 import shutil
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from transformers import GenerationConfig, MllamaForConditionalGeneration
 from export.vlm_layout import write_layout
 from models.vlm.training.finetune import base as bases
 from models.vlm.training.finetune.adapter_checkpoint import quiet
-from models.vlm.vlm_errors import CheckpointError
+from models.vlm.vlm_errors import VlmCheckpointError
 
 WRAPPERS = ("_fsdp_wrapped_module.", "_checkpoint_wrapped_module.", "_orig_mod.", "module.")
 RENAMED = (
@@ -31,13 +31,15 @@ def consolidate(checkpoint: Path, base: str, out: Path, revision: str | None = N
     """Write `out`: the weights of `checkpoint`, with processor and precision of `base`, in the layout engines read.
 
     Reads what `torch.distributed.checkpoint` wrote (our trainer's `best` and `last`, accelerate's, llama-cookbook's) in
-    one process, whatever number wrote it. Every weight of the base's configuration must be there, in its shape; else
-    CheckpointError. Its index is a pickle: give it your own checkpoints only.
+    one process, however many wrote it. Every weight of the base's configuration must be there, in its shape; else
+    VlmCheckpointError. Its index is a pickle: use it on trusted checkpoints only.
     """
     if out.exists():
-        raise CheckpointError(f"{out} exists already: choose another folder, or remove it")
+        raise VlmCheckpointError(f"{out} exists already: choose another folder, or remove it")
     if not (checkpoint / ".metadata").is_file():
-        raise CheckpointError(f"{checkpoint} is no sharded checkpoint (no .metadata): give the folder that holds it")
+        raise VlmCheckpointError(
+            f"{checkpoint} is not a sharded checkpoint (no .metadata): give the folder that holds it"
+        )
     folder = bases.locate(base, revision, only_config=True)
     config = bases.read_config(folder)
     with torch.device("meta"):
@@ -59,7 +61,7 @@ def consolidate(checkpoint: Path, base: str, out: Path, revision: str | None = N
 
 
 def _stored(checkpoint: Path) -> dict[str, TensorStorageMetadata]:
-    """Every weight in the checkpoint, the optimiser's left out."""
+    """Every weight in the checkpoint, without optimiser state."""
     entries = FileSystemReader(checkpoint).read_metadata().state_dict_metadata
     found = {
         key: entry
@@ -67,39 +69,39 @@ def _stored(checkpoint: Path) -> dict[str, TensorStorageMetadata]:
         if isinstance(entry, TensorStorageMetadata) and not key.startswith(("optimizer.", "optim."))
     }
     if any(".lora_" in key for key in found):
-        raise CheckpointError(
-            f"{checkpoint} is a LoRA run, whose adapter needs no conversion: use the folder `adapter` beside it"
+        raise VlmCheckpointError(
+            f"{checkpoint} is a LoRA run, whose adapter needs no conversion: use the folder `adapter` next to it"
         )
     return found
 
 
 def _match(
-    stored: Mapping[str, TensorStorageMetadata], wanted: Mapping[str, torch.Tensor], checkpoint: Path
+    stored: Mapping[str, TensorStorageMetadata], expected: Mapping[str, torch.Tensor], checkpoint: Path
 ) -> dict[str, str]:
-    """The stored key of every wanted name. Raises CheckpointError naming what is missing, unknown or misshapen."""
+    """The stored key of every expected name. Raises VlmCheckpointError naming what is missing, unknown or misshapen."""
     names, unknown = {}, []
     for key in stored:
-        name = next((name for name in _candidates(key) if name in wanted), None)
+        name = next((name for name in _candidates(key) if name in expected), None)
         if name is None:
             unknown += [key] if not key.endswith("inv_freq") else []
         else:
             names[name] = key
     faults = {
-        "missing": sorted(set(wanted) - set(names)),
+        "missing": sorted(set(expected) - set(names)),
         "not in the base": sorted(unknown),
-        "of another shape": sorted(name for name, key in names.items() if stored[key].size != wanted[name].shape),
+        "of another shape": sorted(name for name, key in names.items() if stored[key].size != expected[name].shape),
     }
-    said = [f"{len(found)} {kind} ({', '.join(found[:SHOWN])})" for kind, found in faults.items() if found]
-    if said:
-        raise CheckpointError(
-            f"{checkpoint} does not fit the base: {'; '.join(said)}. Give the base that was trained, and a checkpoint "
-            "that was written to its end"
+    messages = [f"{len(found)} {kind} ({', '.join(found[:SHOWN])})" for kind, found in faults.items() if found]
+    if messages:
+        raise VlmCheckpointError(
+            f"{checkpoint} does not fit the base: {'; '.join(messages)}. Give the base that was trained, and a "
+            "complete checkpoint"
         )
     return names
 
 
 def _candidates(key: str) -> list[str]:
-    """What a stored key may be called in the model: wrappers gone, with and without the outer `model.`."""
+    """Possible names in the model of a stored key: without wrappers, with and without the outer `model.`."""
     for wrapper in WRAPPERS:
         key = key.replace(wrapper, "")
     plain = [key, key.removeprefix("model.")]

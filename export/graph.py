@@ -1,4 +1,4 @@
-"""A network as an ONNX graph, checked before anyone gets it: against torch, and its heat map against Grad-CAM."""
+"""Export a network as an ONNX graph, and check it: outputs against torch, the heat map against Grad-CAM."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,15 +28,15 @@ class HeatmapError(RuntimeError):
     """The graph's heat map is not this network's Grad-CAM."""
 
 
-def write(served: Served, size: int, path: Path, pictures: NDArray[np.uint8] | None = None) -> None:
-    """Export to ONNX with a free batch size, and check it against torch on `pictures` (generated ones by default).
+def write(served: Served, size: int, path: Path, pixels: NDArray[np.uint8] | None = None) -> None:
+    """Export to ONNX with a free batch size, and check it against torch on `pixels` (generated ones by default).
 
-    pictures: uint8 [N, size, size, 3]. Raises ParityError.
+    pixels: uint8 [N, size, size, 3]. Raises ParityError.
     """
     generator = np.random.default_rng(0)
     example = torch.from_numpy(generator.integers(0, 256, (2, size, size, 3), np.uint8))
-    if pictures is None:
-        pictures = generator.integers(0, 256, (3, size, size, 3), np.uint8)
+    if pixels is None:
+        pixels = generator.integers(0, 256, (3, size, size, 3), np.uint8)
     served = served.eval()
     program = torch.onnx.export(
         served,
@@ -51,22 +51,22 @@ def write(served: Served, size: int, path: Path, pictures: NDArray[np.uint8] | N
     assert program is not None  # noqa: S101  (None only without dynamo)
     program.save(path, external_data=False)
     onnx.checker.check_model(path)
-    _check(served, path, pictures)
+    _check(served, path, pixels)
 
 
-def _check(served: Served, path: Path, pictures: NDArray[np.uint8]) -> None:
+def _check(served: Served, path: Path, pixels: NDArray[np.uint8]) -> None:
     with torch.inference_mode():
-        expected = served(torch.from_numpy(pictures))
-    found = measurement.run(path, pictures)
+        expected = served(torch.from_numpy(pixels))
+    outputs = measurement.run(path, pixels)
     for name, tensor in zip(served.outputs, expected, strict=True):
-        difference = float(np.abs(found[name] - tensor.numpy()).max() / max(1.0, float(tensor.abs().max())))
+        difference = float(np.abs(outputs[name] - tensor.numpy()).max() / max(1.0, float(tensor.abs().max())))
         if not difference <= PARITY:
             raise ParityError(f"output {name} differs from torch by {difference:.1e}; at most {PARITY:.0e} is allowed")
 
 
-def check_heatmap(network: nn.Module, pictures: NDArray[np.uint8]) -> None:
+def check_heatmap(network: nn.Module, pixels: NDArray[np.uint8]) -> None:
     """Compare the heat map of each member with pytorch-grad-cam's: uint8 [N, S, S, 3]. Raises HeatmapError."""
-    image = torch.from_numpy(pictures)
+    image = torch.from_numpy(pixels)
     for member in network.members if isinstance(network, Ensemble) else [network]:
         try:
             with torch.inference_mode():
@@ -74,8 +74,8 @@ def check_heatmap(network: nn.Module, pictures: NDArray[np.uint8]) -> None:
         except RuntimeError as error:
             raise HeatmapError(f"{type(member).__name__} has no heat map: {error}") from error
         expected = _grad_cam(member, image)
-        side = pictures.shape[1]
-        # Grad-CAM comes stretched over the picture, and scaled before and after.
+        side = pixels.shape[1]
+        # pytorch-grad-cam resizes to the image, and scales before and after.
         difference = float(np.abs(scale_cam_image(scale_cam_image(own, (side, side))) - expected).max())
         if not difference <= HEATMAP_PARITY:
             raise HeatmapError(
@@ -84,15 +84,15 @@ def check_heatmap(network: nn.Module, pictures: NDArray[np.uint8]) -> None:
             )
 
 
-class _Tapped(nn.Module):
-    """The network with a place to listen at: its last features."""
+class _WithFeatureHook(nn.Module):
+    """The network with its last features as a module that Grad-CAM can hook."""
 
     def __init__(self, network: Any) -> None:
         super().__init__()
         self.network, self.features = network, nn.Identity()
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        scores: Tensor = self.network.forward_head(self.features(self.network.forward_features(pictures)))
+    def forward(self, pixels: Tensor) -> Tensor:
+        scores: Tensor = self.network.forward_head(self.features(self.network.forward_features(pixels)))
         return scores
 
 
@@ -100,9 +100,9 @@ def _grad_cam(network: nn.Module, image: Tensor) -> NDArray[np.float32]:
     def against_the_mean(scores: Tensor) -> Tensor:
         return scores[MELANOMA] - scores.mean()
 
-    tapped = _Tapped(network).eval()
-    pictures = normalise(image.permute(0, 3, 1, 2).to(torch.float32) / 255, normalisation_of(network))
-    with GradCAM(tapped, [tapped.features]) as cam:
-        targets: Sequence[Any] = [against_the_mean] * len(pictures)
-        found: NDArray[np.float32] = cam(pictures, targets)
-    return found
+    hooked = _WithFeatureHook(network).eval()
+    pixels = normalise(image.permute(0, 3, 1, 2).to(torch.float32) / 255, normalisation_of(network))
+    with GradCAM(hooked, [hooked.features]) as cam:
+        targets: Sequence[Any] = [against_the_mean] * len(pixels)
+        maps: NDArray[np.float32] = cam(pixels, targets)
+    return maps

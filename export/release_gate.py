@@ -1,6 +1,6 @@
-"""The release gate: a candidate replaces the released classifier only when no check speaks against it.
+"""The release gate: a candidate replaces the released classifier only when every check passes.
 
-HAM10000 test takes no part in it: it is measured once, after the gate, and only reported.
+HAM10000 test is not part of it: it is measured once, after the gate, and only reported.
 """
 
 import shutil
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export import held_out
-from export.gate_check import Check
+from export.release_check import ReleaseCheck
 from models.classifier.calibration import out_of_fold
 from models.classifier.calibration.class_scores import melanoma_logit
 from models.classifier.calibration.out_of_fold import OutOfFold
@@ -26,12 +26,12 @@ from models.common.files import replace_folder
 MARGIN = 0.01
 """AUC a candidate may lose: a judgement, small against the width of the intervals."""
 SUBGROUP_MARGIN = 0.03
-"""The same in its worst subgroup, where the intervals are wider."""
+"""The same in the worst subgroup, where intervals are wider."""
 
 
 @dataclass(frozen=True)
 class Compared:
-    """The same pictures judged by both models. new, old: melanoma logits [N]."""
+    """The same images judged by both models. new, old: melanoma logits [N]."""
 
     data: str
     rows: list[table.Row]
@@ -40,8 +40,8 @@ class Compared:
 
     def only(self, chosen: NDArray[np.bool_]) -> "Compared":
         """The rows marked True."""
-        kept = [row for row, wanted in zip(self.rows, chosen, strict=True) if wanted]
-        return replace(self, rows=kept, new=self.new[chosen], old=self.old[chosen])
+        common = [row for row, selected in zip(self.rows, chosen, strict=True) if selected]
+        return replace(self, rows=common, new=self.new[chosen], old=self.old[chosen])
 
     @property
     def truth(self) -> statistics.Array:
@@ -50,14 +50,14 @@ class Compared:
 
     @property
     def groups(self) -> list[str]:
-        """Lesion or patient of each picture."""
+        """Lesion or patient of each image."""
         return [row.group for row in self.rows]
 
 
-def gate(candidate: Artifact, released: Artifact, data: Path) -> Iterator[Check]:
-    """Everything that is checked, in order.
+def checks(candidate: Artifact, released: Artifact, data: Path) -> Iterator[ReleaseCheck]:
+    """Run the checks in order.
 
-    Raises ValueError or FileNotFoundError, naming it, when held-out predictions or the data are missing.
+    Raises ValueError or FileNotFoundError naming missing predictions or data.
     """
     yield _contract(candidate)
     yield _provenance(candidate)
@@ -69,17 +69,17 @@ def gate(candidate: Artifact, released: Artifact, data: Path) -> Iterator[Check]
         yield no_worse_in_worst_subgroup(compared)
 
 
-def _contract(artifact: Artifact) -> Check:
-    """Run the served file on noise: the outputs, and how they hang together."""
+def _contract(artifact: Artifact) -> ReleaseCheck:
+    """Run the served file on noise and check its outputs against the artifact contract."""
     model, size = artifact.folder / MODEL_FILE, artifact.manifest.input.size
     noise = np.random.default_rng(0).integers(0, 256, (3, size, size, 3), np.uint8)
     found, alone = measurement.run(model, noise), measurement.run(model, noise[:1])
     missing = [name for name in Served.OUTPUTS if name not in found]
     if missing:
-        return Check("contract", passed=False, detail=f"the graph has no output {', '.join(missing)}")
+        return ReleaseCheck("contract", passed=False, detail=f"the graph has no output {', '.join(missing)}")
     classes, heatmap = found["classes"], found["heatmap"]
     malignant = classes[:, list(MALIGNANT)].sum(1)
-    kept = {
+    promises = {
         "every output is finite": all(np.isfinite(values).all() for values in found.values()),
         "classes sum to 1": np.allclose(classes.sum(1), 1, atol=1e-3),
         "melanoma is classes.mel": np.allclose(found["melanoma"], classes[:, MELANOMA], atol=1e-3),
@@ -87,38 +87,38 @@ def _contract(artifact: Artifact) -> Check:
         "the heat map is within 0 to 1": heatmap.min() >= 0 and heatmap.max() <= 1 + 1e-6,
         "an answer does not depend on its batch": np.allclose(alone["logit"], found["logit"][:1], atol=1e-2),
     }
-    broken = [promise for promise, held in kept.items() if not held]
-    return Check("contract", not broken, "not true: " + "; ".join(broken) if broken else f"{len(found)} outputs")
+    broken = [promise for promise, true in promises.items() if not true]
+    return ReleaseCheck("contract", not broken, "not true: " + "; ".join(broken) if broken else f"{len(found)} outputs")
 
 
-def _provenance(artifact: Artifact) -> Check:
-    """The manifest says from which configuration, code and data the model came."""
-    told = artifact.manifest.provenance
-    missing = [name for name in ("config", "command", "commit", "data") if not getattr(told, name, None)]
+def _provenance(artifact: Artifact) -> ReleaseCheck:
+    """Check that the manifest records configuration, command, commit and data."""
+    provenance = artifact.manifest.provenance
+    missing = [name for name in ("config", "command", "commit", "data") if not getattr(provenance, name, None)]
     if missing:
-        return Check("provenance", passed=False, detail=f"the manifest's provenance lacks {', '.join(missing)}")
-    commit = str(getattr(told, "commit", ""))
+        return ReleaseCheck("provenance", passed=False, detail=f"the manifest's provenance lacks {', '.join(missing)}")
+    commit = str(getattr(provenance, "commit", ""))
     if "dirty" in commit:
-        return Check(
+        return ReleaseCheck(
             "provenance", passed=True, detail=f"commit {commit}: the code had changes in no commit", warns=True
         )
-    return Check("provenance", passed=True, detail=f"commit {commit}")
+    return ReleaseCheck("provenance", passed=True, detail=f"commit {commit}")
 
 
 def _held_out(new: OutOfFold, candidate: Artifact, released: Artifact, data: Path) -> Compared:
-    """Out-of-fold predictions of both, on the pictures that neither learned from."""
+    """Out-of-fold predictions of both, on the images that both held out."""
     old = held_out.read(released)
-    place = {picture: i for i, picture in enumerate(old.pictures)}
-    kept = [i for i, picture in enumerate(new.pictures) if picture in place and new.rows[i].melanoma is not None]
-    if not kept:
-        raise ArtifactError("candidate and released model held out no picture in common: nothing can be compared")
-    theirs = [place[new.pictures[i]] for i in kept]
-    known = held_out.pictures_of(new, kept, candidate, data)
+    place = {image: i for i, image in enumerate(old.pictures)}
+    common = [i for i, image in enumerate(new.pictures) if image in place and new.rows[i].melanoma is not None]
+    if not common:
+        raise ArtifactError("candidate and released model held out no image in common: nothing can be compared")
+    theirs = [place[new.pictures[i]] for i in common]
+    known = held_out.rows_of_images(new, common, candidate, data)
     return Compared(
         "held out by both",
-        [known.get(i, new.rows[i]) for i in kept],  # the file keeps no age, sex or site
-        melanoma_logit(held_out.stated(candidate).apply(new.scores[kept])),
-        melanoma_logit(held_out.stated(released).apply(old.scores[theirs])),
+        [known.get(i, new.rows[i]) for i in common],  # the file has no age, sex or site
+        melanoma_logit(held_out.calibration_of(candidate).apply(new.scores[common])),
+        melanoma_logit(held_out.calibration_of(released).apply(old.scores[theirs])),
     )
 
 
@@ -129,40 +129,42 @@ def _isic(candidate: Artifact, released: Artifact, data: Path) -> Compared:
     return Compared("ISIC 2017 test", rows, new, old)
 
 
-def no_worse(compared: Compared) -> Check:
-    """Melanoma AUC on all pictures."""
+def no_worse(compared: Compared) -> ReleaseCheck:
+    """Melanoma AUC on all images."""
     difference, interval = statistics.paired(
         statistics.METRICS["auc"], compared.truth, compared.new, compared.old, compared.groups
     )
     return _verdict(f"AUC, {compared.data}", difference, interval, MARGIN)
 
 
-def no_worse_in_worst_subgroup(compared: Compared) -> Check:
+def no_worse_in_worst_subgroup(compared: Compared) -> ReleaseCheck:
     """Melanoma AUC where the candidate is weakest."""
     parts = {name: compared.only(chosen) for name, chosen in large_enough(compared.rows).items()}
     auc = statistics.METRICS["auc"]
     worst = min(parts, key=lambda name: auc(parts[name].truth, parts[name].new), default=None)
     if worst is None:
-        return Check(f"worst subgroup, {compared.data}", passed=True, detail="no subgroup is large enough to compare")
+        return ReleaseCheck(
+            f"worst subgroup, {compared.data}", passed=True, detail="no subgroup is large enough to compare"
+        )
     part = parts[worst]
     difference, interval = statistics.paired(auc, part.truth, part.new, part.old, part.groups)
     return _verdict(f"worst subgroup ({worst}), {compared.data}", difference, interval, SUBGROUP_MARGIN)
 
 
-def _verdict(name: str, difference: float, interval: tuple[float, float], margin: float) -> Check:
+def _verdict(name: str, difference: float, interval: tuple[float, float], margin: float) -> ReleaseCheck:
     """Refused when surely worse (the interval lies below 0), or worse by more than the margin."""
     low, high = interval
     passed = high >= 0 and difference >= -margin
-    return Check(name, passed, f"{difference:+.3f} ({low:+.3f} to {high:+.3f}), may lose {margin}")
+    return ReleaseCheck(name, passed, f"{difference:+.3f} ({low:+.3f} to {high:+.3f}), may lose {margin}")
 
 
 def large_enough(rows: list[table.Row]) -> dict[str, NDArray[np.bool_]]:
     """Ages, sexes, sites and skin types with enough melanomas and others to be compared."""
     truth = np.array([bool(row.melanoma) for row in rows])
-    told = [subgroups.attributes(row) for row in rows]
+    attributes = [subgroups.attributes(row) for row in rows]
     found = {}
-    for attribute in told[0]:
-        values = np.array([one[attribute] for one in told])
+    for attribute in attributes[0]:
+        values = np.array([one[attribute] for one in attributes])
         for value in sorted(set(values.tolist()) - {subgroups.UNKNOWN}):
             chosen = values == value
             if min(truth[chosen].sum(), (~truth[chosen]).sum()) >= subgroups.MINIMUM:
@@ -171,7 +173,7 @@ def large_enough(rows: list[table.Row]) -> dict[str, NDArray[np.bool_]]:
 
 
 def install(candidate: Path, released: Path) -> None:
-    """Put a copy of the candidate in the released model's place, in one step: there is a whole one at any time."""
+    """Replace the released model by a copy of the candidate in one step."""
     unfinished = released.with_name(released.name + ".unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     shutil.copytree(candidate, unfinished)

@@ -1,4 +1,4 @@
-"""A Triton model repository that serves the very file of an artifact."""
+"""A Triton model repository that serves a file of an artifact."""
 
 import shutil
 from pathlib import Path
@@ -18,7 +18,7 @@ KINDS = {"tensor(uint8)": "TYPE_UINT8", "tensor(float)": "TYPE_FP32"}
 
 
 def write(artifact: Artifact, folder: Path, device: Literal["cpu", "gpu"] = "cpu", file: str = MODEL_FILE) -> Path:
-    """Write `folder`/NAME/{config.pbtxt,1/model.onnx}, replacing it when all is done; returns the model's folder."""
+    """Write `folder`/NAME/{config.pbtxt,1/model.onnx}, replacing it when complete; returns the model's folder."""
     target = folder / NAME
     unfinished = folder / f"{NAME}.unfinished"
     shutil.rmtree(unfinished, ignore_errors=True)
@@ -32,7 +32,7 @@ def write(artifact: Artifact, folder: Path, device: Literal["cpu", "gpu"] = "cpu
 
 
 def configuration(model: Path, size: int, device: Literal["cpu", "gpu"]) -> model_config_pb2.ModelConfig:
-    """Inputs and outputs as the file has them; batches gathered for 2 ms at most; warm before it is ready."""
+    """Inputs and outputs of the file; batches collected for at most 2 ms; warmed up before it is ready."""
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     answers = session.run(None, {"image": np.zeros((1, size, size, 3), np.uint8)})
     config = model_config_pb2.ModelConfig(name=NAME, backend="onnxruntime", max_batch_size=MAX_BATCH)
@@ -44,15 +44,15 @@ def configuration(model: Path, size: int, device: Literal["cpu", "gpu"]) -> mode
         output = config.output.add(name=tensor.name, data_type=kind, dims=answer.shape[1:] or [1])
         if answer.ndim == 1:
             output.reshape.SetInParent()  # [N] in the graph: Triton wants at least one further axis
-    config.parameters["sha256"].string_value = sha256(model)  # the service believes this file only
+    config.parameters["sha256"].string_value = sha256(model)  # the service accepts this file only
     config.dynamic_batching.preferred_batch_size.append(MAX_BATCH)
     config.dynamic_batching.max_queue_delay_microseconds = 2000
     kind_of = {"cpu": "KIND_CPU", "gpu": "KIND_GPU"}
     config.instance_group.add(count=1, kind=model_config_pb2.ModelInstanceGroup.Kind.Value(kind_of[device]))
     for batch in (1, MAX_BATCH):
         warmup = config.model_warmup.add(name=f"batch of {batch}", batch_size=batch)
-        picture = warmup.inputs["image"]
-        picture.data_type = model_config_pb2.DataType.Value("TYPE_UINT8")
-        picture.dims.extend([size, size, 3])
-        picture.random_data = True
+        image = warmup.inputs["image"]
+        image.data_type = model_config_pb2.DataType.Value("TYPE_UINT8")
+        image.dims.extend([size, size, 3])
+        image.random_data = True
     return config

@@ -1,4 +1,4 @@
-"""Further files of the same network in one artifact: each with its own hash, thresholds and figures."""
+"""Variants of the network in one artifact: files of other precision, each with hash, thresholds and figures."""
 
 import json
 import time
@@ -21,7 +21,7 @@ from models.classifier.training.folds import Folds, make_folds
 MAX_AUC_LOSS = 0.005
 """Melanoma AUC that a file may lose against fp32."""
 MAX_DIFFERENCE = 0.01
-"""Of a probability, for a file that claims to be the same network but for rounding."""
+"""Largest change of a probability for a file that differs by rounding only."""
 ROUNDS, REPEATS, BATCH = 30, 2000, 8
 
 
@@ -34,32 +34,32 @@ def add(
     *,
     default: bool = False,
 ) -> None:
-    """Let `write` make the file `name`, and name it in the manifest.
+    """Write the file `name` with `write`, and add it to the manifest.
 
-    Whole or not at all: whenever it is stopped, the folder loads, with the variant or without. `default`: serve it on
+    Atomic: if interrupted, the folder still loads, with or without the variant. `default`: serve it on
     the CPU from now on.
     """
     folder = artifact.folder
     manifest = json.loads((folder / "manifest.json").read_text())
-    others = {file: told for file, told in manifest["files"].items() if file != name}
+    others = {file: fields for file, fields in manifest["files"].items() if file != name}
     served = manifest.get("default", MODEL_FILE)
     unfinished = folder / f"{name}.unfinished"
     try:
         write(unfinished)
-        told = {"sha256": sha256(unfinished), "precision": precision, **entry}
+        fields = {"sha256": sha256(unfinished), "precision": precision, **entry}
         if name in manifest["files"]:  # the old file's hash would be wrong for the new one
             _replace(folder, manifest | {"files": others, "default": MODEL_FILE if served == name else served})
         unfinished.replace(folder / name)
-        _replace(folder, manifest | {"files": others | {name: told}, "default": name if default else served})
+        _replace(folder, manifest | {"files": others | {name: fields}, "default": name if default else served})
     finally:
         unfinished.unlink(missing_ok=True)
     Artifact.load(folder)
 
 
-def note(artifact: Artifact, field: str, told: dict[str, Any]) -> None:
+def set_field(artifact: Artifact, field: str, value: dict[str, Any]) -> None:
     """Set one field of the manifest; the folder loads before and after."""
     manifest = json.loads((artifact.folder / "manifest.json").read_text())
-    _replace(artifact.folder, manifest | {field: told})
+    _replace(artifact.folder, manifest | {field: value})
     Artifact.load(artifact.folder)
 
 
@@ -73,7 +73,7 @@ def _replace(folder: Path, manifest: dict[str, Any]) -> None:
 
 
 def measured(decided: measurement.Decided, data: str) -> dict[str, Any]:
-    """Thresholds and figures of a file on held-out rows, as the manifest keeps them."""
+    """Thresholds and figures of a file on held-out rows, as manifest fields."""
     p, truth = decided.p, decided.truth
     cut = statistics.threshold_at_sensitivity(truth, p)
     return {
@@ -89,10 +89,10 @@ def measured(decided: measurement.Decided, data: str) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Judged:
-    """A file against the fp32 graph, with 95 % intervals. speed: how often as many pictures per second.
+class VariantComparison:
+    """A file against the fp32 graph, with 95 % intervals. speed: ratio of images per second.
 
-    difference: the largest change of a melanoma probability. decided: what the file itself says.
+    difference: the largest change of a melanoma probability. decided: the predictions of the file.
     """
 
     auc_change: float
@@ -104,38 +104,38 @@ class Judged:
 
     @property
     def accurate(self) -> bool:
-        """Loses no more than allowed."""
+        """Whether the AUC loss is within MAX_AUC_LOSS."""
         return self.auc_change >= -MAX_AUC_LOSS
 
     @property
     def worth_shipping(self) -> bool:
-        """Surely faster, and accurate."""
+        """Whether it is accurate and faster: the lower end of the speed interval is above 1."""
         return self.speed_interval[0] > 1 and self.accurate
 
     @property
     def same(self) -> bool:
-        """The same probabilities, but for rounding."""
+        """Whether probabilities differ by rounding only."""
         return self.difference <= MAX_DIFFERENCE
 
     def __str__(self) -> str:
-        """For the person who ran it."""
+        """One line for the console."""
         auc = "{:+.4f} ({:+.4f} to {:+.4f})".format(self.auc_change, *self.auc_interval)
         speed = "{:.2f} ({:.2f} to {:.2f})".format(self.speed, *self.speed_interval)
         return f"melanoma AUC {auc}, p changes by at most {self.difference:.4f}, speed x {speed} of fp32"
 
 
-def judge(artifact: Artifact, model: Path, rows: Sequence[table.Row]) -> Judged:
+def compare(artifact: Artifact, model: Path, rows: Sequence[table.Row]) -> VariantComparison:
     """Measure a file against the artifact's fp32 graph on held-out rows, in the same run."""
     cache = measurement.prepared(artifact, rows)
     files = (model, artifact.folder / MODEL_FILE)
     new, old = (measurement.decide(measurement.run(file, cache), rows, measurement.MELANOMA_ENDPOINT) for file in files)
     change, interval = statistics.paired(statistics.METRICS["auc"], new.truth, new.p, old.p, new.groups)
     new_s, old_s = _times(files, cache[:BATCH])
-    return Judged(change, interval, *ratio(old_s, new_s), float(np.abs(new.p - old.p).max()), new)
+    return VariantComparison(change, interval, *ratio(old_s, new_s), float(np.abs(new.p - old.p).max()), new)
 
 
 def _times(models: Sequence[Path], batch: NDArray[np.uint8]) -> list[list[float]]:
-    """Seconds per run of each graph, in rounds in which all run, every other one the other way round."""
+    """Seconds per run of each graph, in rounds of all graphs, in alternating order."""
     sessions = [onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"]) for model in models]
     taken: list[list[float]] = [[] for _ in sessions]
     for number in range(-1, ROUNDS):  # the first is to warm up
@@ -155,9 +155,9 @@ def ratio(old: Sequence[float], new: Sequence[float]) -> tuple[float, tuple[floa
 
 
 def folds(artifact: Artifact, data: Path, config: str = "") -> Folds:
-    """The rows an artifact learned from, and those held out, by the manifest's plan or by `config`.
+    """Training and held-out rows of an artifact, by the manifest's plan or by `config`.
 
-    Raises ValueError when the plan cannot be read or gives other rows than those the artifact learned from.
+    Raises ValueError when the plan cannot be read or gives other training rows.
     """
     record = json.loads((artifact.folder / "manifest.json").read_text())
     try:
@@ -173,6 +173,6 @@ def folds(artifact: Artifact, data: Path, config: str = "") -> Folds:
     if table.digest(made.train) != artifact.manifest.training_data_sha256:
         raise ValueError(
             f"the training rows of this plan in {data} are not those that {artifact.folder} learned from: held-out "
-            "pictures might be among them. Name its own plan with --config, and the same data"
+            "images might be among them. Name its own plan with --config, and the same data"
         )
     return made

@@ -1,4 +1,4 @@
-"""The small vision-language model as one prefill graph: picture and prompt in, next-token logits out."""
+"""The small vision-language model as one prefill graph: image and prompt in, next-token logits out."""
 
 import warnings
 from collections.abc import Sequence
@@ -25,10 +25,10 @@ class GraphError(RuntimeError):
 
 
 class Prefill(nn.Module):
-    """One pass over picture and prompt, with the picture's normalisation inside.
+    """One pass over image and prompt, with the image's normalisation inside.
 
-    Every token looks at the picture's one tile, as in vLLM. That has to be said: without a cross-attention mask sdpa
-    makes it causal, as if patches were words to come.
+    Every token attends to the image's one tile, as in vLLM. The mask is explicit because without one sdpa makes
+    cross-attention causal, as if patches were later tokens.
     """
 
     mean: Tensor
@@ -38,9 +38,9 @@ class Prefill(nn.Module):
         """`model`: MllamaForConditionalGeneration of one tile; `processor`: its own."""
         super().__init__()
         self.model = model
-        pictures = processor.image_processor
-        self.register_buffer("mean", torch.tensor(pictures.image_mean).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor(pictures.image_std).view(1, 3, 1, 1))
+        image_processor = processor.image_processor
+        self.register_buffer("mean", torch.tensor(image_processor.image_mean).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(image_processor.image_std).view(1, 3, 1, 1))
 
     def forward(self, image: Tensor, input_ids: Tensor) -> Tensor:
         """image: uint8 [N, S, S, 3]; input_ids: int64 [N, T], no padding. Returns logits [N, V]."""
@@ -62,17 +62,17 @@ class Prefill(nn.Module):
 def write(model: Any, processor: Any, prompt_ids: list[int], path: Path) -> None:
     """Export, store the weights as half floats, and check the file against torch. Raises GraphError.
 
-    The old exporter: torch's new one cannot follow this model's masks.
+    Uses the TorchScript exporter: the dynamo one cannot trace this model's masks.
     """
     graph = Prefill(model, processor).eval()
     side = model.config.vision_config.image_size
-    pictures = torch.randint(0, 256, (3, side, side, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    images = torch.randint(0, 256, (3, side, side, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     prompts = torch.tensor([prompt_ids]).expand(3, -1)
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")  # tracing: every Python branch on a shape that is fixed here
         torch.onnx.export(
             graph,
-            (pictures[:2], prompts[:2]),
+            (images[:2], prompts[:2]),
             path,
             input_names=["image", "input_ids"],
             output_names=["logits"],
@@ -80,9 +80,9 @@ def write(model: Any, processor: Any, prompt_ids: list[int], path: Path) -> None
             opset_version=OPSET,
             dynamo=False,
         )
-        expected = graph(pictures, prompts).log_softmax(1).numpy()
+        expected = graph(images, prompts).log_softmax(1).numpy()
     halve(path)
-    difference = float(np.abs(Asked(path, processor, prompt_ids).logprobs(pictures.numpy()) - expected).max())
+    difference = float(np.abs(GraphPredictor(path, processor, prompt_ids).logprobs(images.numpy()) - expected).max())
     if not difference <= PARITY:
         raise GraphError(f"logprobs differ from torch by {difference:.1e}; at most {PARITY:.0e} is allowed")
 
@@ -104,8 +104,8 @@ def halve(path: Path) -> None:
     onnx.save(model, path)
 
 
-class Asked:
-    """The file as a predictor: prepared pictures to (token, raw logprob) lists over the whole vocabulary."""
+class GraphPredictor:
+    """The file as a predictor: prepared images to (token, raw logprob) lists over the whole vocabulary."""
 
     BATCH = 32
 
@@ -114,17 +114,17 @@ class Asked:
         self._prompt = np.array([prompt_ids], dtype=np.int64)
         self._tokens = processor.tokenizer.convert_ids_to_tokens(range(len(processor.tokenizer)))
 
-    def logprobs(self, pictures: NDArray[np.uint8]) -> NDArray[np.float64]:
+    def logprobs(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Logprobs [N, V] for uint8 [N, S, S, 3]."""
-        inputs = {"image": pictures, "input_ids": np.repeat(self._prompt, len(pictures), 0)}
+        inputs = {"image": images, "input_ids": np.repeat(self._prompt, len(images), 0)}
         (logits,) = self._session.run(["logits"], inputs)
-        found: NDArray[np.float64] = log_softmax(logits.astype(np.float64), axis=1)
-        return found
+        logprobs: NDArray[np.float64] = log_softmax(logits.astype(np.float64), axis=1)
+        return logprobs
 
-    def __call__(self, pictures: Sequence[Image.Image]) -> list[list[tuple[str, float]]]:
-        """Ask about every picture."""
-        found: list[list[tuple[str, float]]] = []
-        for start in range(0, len(pictures), self.BATCH):
-            batch = np.stack([np.asarray(picture) for picture in pictures[start : start + self.BATCH]])
-            found += [list(zip(self._tokens, row.tolist(), strict=False)) for row in self.logprobs(batch)]
-        return found
+    def __call__(self, images: Sequence[Image.Image]) -> list[list[tuple[str, float]]]:
+        """Predict every image, in batches."""
+        predictions: list[list[tuple[str, float]]] = []
+        for start in range(0, len(images), self.BATCH):
+            batch = np.stack([np.asarray(image) for image in images[start : start + self.BATCH]])
+            predictions += [list(zip(self._tokens, row.tolist(), strict=False)) for row in self.logprobs(batch)]
+        return predictions

@@ -1,7 +1,7 @@
-"""The files that vLLM 0.10.2, and the transformers 4.5x beside it, read Llama 3.2 Vision from.
+"""The Llama 3.2 Vision checkpoint layout that vLLM 0.10.2 and transformers 4.5x read.
 
-transformers 5 writes other names and gives one number another meaning, and the old readers do not complain: a scaled
-rope is lost, and the vision features come from other layers. So what was written is checked, and what is served too.
+transformers 5 writes other names and another meaning of one number, and older readers do not complain: a scaled rope
+is lost, and the vision features come from other layers. So the layout is checked when written and before serving.
 """
 
 import json
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from transformers import MllamaForConditionalGeneration, MllamaProcessor
 
 PATCH = 14
-"""vLLM counts picture tokens with this number, whatever the configuration says."""
+"""vLLM counts image tokens with this number, whatever the configuration says."""
 EXTRA_EMBEDDINGS = 8
 """Rows that the input embedding has beyond the vocabulary; the image token is the first of them."""
 STYLE = "4.53.3"
-"""The transformers whose layout this is; written into the configuration, so that the check can tell."""
+"""The transformers version of this layout; written into the configuration, where the check reads it."""
 ARCHITECTURE = "MllamaForConditionalGeneration"
 IMAGE = "<|image|>"
 NEEDED = ("config.json", "preprocessor_config.json", "tokenizer.json", "tokenizer_config.json")
@@ -28,39 +28,39 @@ EMBEDDING, HEAD = "language_model.model.embed_tokens.weight", "language_model.lm
 _MAX_HEADER = 100_000_000
 
 
-class LayoutError(ValueError):
-    """The engine would not load this folder, or not as it was meant. The message lists every reason."""
+class CheckpointLayoutError(ValueError):
+    """The engine would not load this folder, or would misread it. The message lists every reason."""
 
 
 def write_layout(
     model: "MllamaForConditionalGeneration", processor: "MllamaProcessor", folder: Path, dtype: str = "float16"
 ) -> None:
-    """Save both as transformers 4.5x would have, and check it. Raises LayoutError."""
-    import torch  # noqa: PLC0415  (whoever only checks a folder has no torch)
+    """Save both in the layout of transformers 4.5x, and check it. Raises CheckpointLayoutError."""
+    import torch  # noqa: PLC0415  (checking a folder needs no torch)
 
     cast = getattr(torch, dtype)
     weights = {name: v.to(cast) if v.is_floating_point() else v for name, v in model.state_dict().items()}
     if lost := [name for name, value in weights.items() if not value.isfinite().all()]:
-        raise LayoutError(f"{lost[0]} and {len(lost) - 1} more weights do not fit into {dtype}: use bfloat16")
+        raise CheckpointLayoutError(f"{lost[0]} and {len(lost) - 1} more weights do not fit into {dtype}: use bfloat16")
     model.save_pretrained(folder, state_dict=weights)
     processor.save_pretrained(folder)
-    # What it computes with, which need not be what its configuration says.
+    # The values in use, which may differ from the configuration.
     taken = [int(i) for i in model.model.vision_model.intermediate_layers_indices]
     _rewrite(folder / "config.json", lambda config: _old_config(config, dtype, taken))
     _rewrite(folder / "tokenizer_config.json", _old_tokenizer)
     if (folder / "generation_config.json").is_file():
         _rewrite(folder / "generation_config.json", lambda config: {**config, "transformers_version": STYLE})
-    pictures = _read(folder / "processor_config.json")["image_processor"]
-    _write(folder / "preprocessor_config.json", {**pictures, "processor_class": "MllamaProcessor"})
+    image_processor = _read(folder / "processor_config.json")["image_processor"]
+    _write(folder / "preprocessor_config.json", {**image_processor, "processor_class": "MllamaProcessor"})
     (folder / "processor_config.json").unlink()
     check_layout(folder)
 
 
 def check_layout(folder: Path) -> None:
-    """Raises LayoutError listing every deviation. Reads the weights' names and shapes only, and needs no torch."""
+    """Check names, shapes and settings, without torch. Raises CheckpointLayoutError listing every deviation."""
     wrong = list(_missing(folder)) or list(_deviations(folder))
     if wrong:
-        raise LayoutError("\n  ".join([f"{folder} is not laid out for the engine:", *wrong]))
+        raise CheckpointLayoutError("\n  ".join([f"{folder} is not laid out for the engine:", *wrong]))
 
 
 def _old_config(config: dict[str, Any], dtype: str, taken: list[int]) -> dict[str, Any]:
@@ -95,7 +95,7 @@ def _read(path: Path) -> dict[str, Any]:
     except ValueError:
         content = None
     if not isinstance(content, dict):
-        raise LayoutError(f"{path} is not a JSON object")
+        raise CheckpointLayoutError(f"{path} is not a JSON object")
     return content
 
 
@@ -111,8 +111,8 @@ def _missing(folder: Path) -> Iterator[str]:
         return
     for name in NEEDED:
         if not (folder / name).is_file():
-            beside = name == "preprocessor_config.json" and (folder / "processor_config.json").is_file()
-            yield f"{name} is missing" + (": processor_config.json is transformers 5's" if beside else "")
+            newer = name == "preprocessor_config.json" and (folder / "processor_config.json").is_file()
+            yield f"{name} is missing" + (": processor_config.json is transformers 5's" if newer else "")
     if not (folder / WEIGHTS).is_file() and not (folder / INDEX).is_file():
         yield f"neither {WEIGHTS} nor {INDEX} is there"
 
@@ -133,7 +133,7 @@ def _deviations(folder: Path) -> Iterator[str]:
 
 def _names(config: dict[str, Any], tokenizer: dict[str, Any]) -> Iterator[str]:
     if "auto_map" in config or "auto_map" in tokenizer:
-        yield "auto_map names code, which vLLM 0.10.2 runs whatever is said of trust"
+        yield "auto_map names code, which vLLM 0.10.2 runs whatever trust_remote_code says"
     if ARCHITECTURE not in config.get("architectures", ()):
         yield f"config.json: architectures does not name {ARCHITECTURE}"
     parts = {"": config, "text_config.": config.get("text_config"), "vision_config.": config.get("vision_config")}
@@ -147,7 +147,7 @@ def _names(config: dict[str, Any], tokenizer: dict[str, Any]) -> Iterator[str]:
         yield "tokenizer_config.json: tokenizer_class TokenizersBackend is transformers 5's"
 
 
-def _vision(vision: dict[str, Any], pictures: dict[str, Any]) -> Iterator[str]:
+def _vision(vision: dict[str, Any], image_processor: dict[str, Any]) -> Iterator[str]:
     side, layers = vision.get("image_size", 448), vision.get("num_hidden_layers", 32)
     taken = vision.get("intermediate_layers_indices", [3, 7, 15, 23, 30])
     if (patch := vision.get("patch_size", PATCH)) != PATCH:
@@ -156,11 +156,11 @@ def _vision(vision: dict[str, Any], pictures: dict[str, Any]) -> Iterator[str]:
         yield f"config.json: image_size is {side}, not a multiple of {PATCH}"
     if not all(0 <= i < layers - 1 for i in taken):
         yield f"config.json: intermediate_layers_indices {taken}: the engine cannot give the last of {layers} layers"
-    if (width := vision.get("vision_output_dim")) != (wanted := vision.get("hidden_size", 1280) * (1 + len(taken))):
-        yield f"config.json: vision_output_dim is {width}; {len(taken)} intermediate layers make it {wanted}"
-    if pictures.get("size") != {"height": side, "width": side}:
-        yield f"preprocessor_config.json: size is {pictures.get('size')}, and the model's image_size {side}"
-    if (tiles := pictures.get("max_image_tiles")) != (most := vision.get("max_num_tiles", 4)):
+    if (width := vision.get("vision_output_dim")) != (expected := vision.get("hidden_size", 1280) * (1 + len(taken))):
+        yield f"config.json: vision_output_dim is {width}; {len(taken)} intermediate layers make it {expected}"
+    if image_processor.get("size") != {"height": side, "width": side}:
+        yield f"preprocessor_config.json: size is {image_processor.get('size')}, and the model's image_size {side}"
+    if (tiles := image_processor.get("max_image_tiles")) != (most := vision.get("max_num_tiles", 4)):
         yield f"preprocessor_config.json: max_image_tiles is {tiles}, and the model's max_num_tiles {most}"
 
 
@@ -183,15 +183,15 @@ def _weights(folder: Path, text: dict[str, Any]) -> Iterator[str]:
     shapes: dict[str, list[int]] = {}
     for name in names:
         if Path(name).name != name or not (folder / name).is_file():
-            yield f"{INDEX} names {name}, and there is no such file beside it"
+            yield f"{INDEX} names {name}, and there is no such file next to it"
             continue
         shapes |= _shapes(folder / name)
-    if strange := [name for name in shapes if not name.startswith(PREFIXES)]:
-        yield f"{strange[0]} and {len(strange) - 1} more weights have names the engine does not know"
+    if unknown := [name for name in shapes if not name.startswith(PREFIXES)]:
+        yield f"{unknown[0]} and {len(unknown) - 1} more weights have names the engine does not know"
     rows = {EMBEDDING: int(text.get("vocab_size", 0)) + EXTRA_EMBEDDINGS, HEAD: int(text.get("vocab_size", 0))}
-    for name, wanted in rows.items():
-        if (found := shapes.get(name, [0])[0]) != wanted:
-            yield f"{name} has {found} rows where the vocabulary makes it {wanted}"
+    for name, expected in rows.items():
+        if (found := shapes.get(name, [0])[0]) != expected:
+            yield f"{name} has {found} rows where the vocabulary makes it {expected}"
 
 
 def _shapes(path: Path) -> dict[str, list[int]]:
@@ -200,6 +200,6 @@ def _shapes(path: Path) -> dict[str, list[int]]:
         length = int.from_bytes(file.read(8), "little")
         try:
             header: dict[str, Any] = json.loads(file.read(min(length, _MAX_HEADER)))
-            return {name: told["shape"] for name, told in header.items() if name != "__metadata__"}
+            return {name: entry["shape"] for name, entry in header.items() if name != "__metadata__"}
         except (ValueError, KeyError, TypeError, AttributeError):
-            raise LayoutError(f"{path} is not a safetensors file") from None
+            raise CheckpointLayoutError(f"{path} is not a safetensors file") from None

@@ -1,4 +1,4 @@
-"""What a merged vision-language model's Yes is worth: calibration and figures, measured on what will be served."""
+"""Calibration and figures of a merged vision-language model, measured on the files that will be served."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -16,21 +16,21 @@ from models.classifier.evaluation import statistics
 from models.classifier.serving.artifact import sha256
 from models.vlm.calibration import platt as calibration
 from models.vlm.serving.artifact import MANIFEST, Artifact
-from models.vlm.serving.preprocess import View, null_picture, prepare
+from models.vlm.serving.preprocess import View, null_image, prepare
 from models.vlm.serving.scoring import Calibration, score
 
-Ask = Callable[[Sequence[Image.Image]], list[list[tuple[str, float]]]]
-"""Prepared pictures to (token, raw logprob) lists: an engine, a graph or transformers."""
+Predictor = Callable[[Sequence[Image.Image]], list[list[tuple[str, float]]]]
+"""Prepared images to (token, raw logprob) lists: an engine, a graph or transformers."""
 MERGED, CARD = "merged/", "MODEL_CARD.md"
 TURNS = 4
 SETS = (("ham10000", "test", (MELANOMA,)), ("isic2017", "test", (MELANOMA,)), ("pad_ufes_20", "train", MALIGNANT))
-"""(source, split, classes that count) a release is measured on; the last is photographs, where Yes is taken for any
+"""(source, split, classes that count) a release is measured on; the last is photographs, where Yes counts for any
 skin cancer."""
 
 
 @dataclass(frozen=True)
-class Fitted:
-    """A calibration and what was measured on the fold it was fitted on."""
+class FittedCalibration:
+    """A calibration and its figures on the calibration fold."""
 
     calibration: Calibration
     fold: dict[str, Any]
@@ -38,7 +38,7 @@ class Fitted:
 
 
 def read(rows: Sequence[table.Row], view: View) -> list[Image.Image]:
-    """Pictures of these rows as the engine is to see them."""
+    """Images of these rows, prepared for the engine."""
     found = []
     for row in rows:
         with Image.open(row.path) as image:
@@ -46,32 +46,32 @@ def read(rows: Sequence[table.Row], view: View) -> list[Image.Image]:
     return found
 
 
-def logits(ask: Ask, pictures: Sequence[Image.Image]) -> NDArray[np.float64]:
-    """Raw log-odds of Yes [N]. Raises ValueError when the model mostly says something else."""
-    found = [score(top).logit for top in ask(pictures)]
+def logits(predict: Predictor, images: Sequence[Image.Image]) -> NDArray[np.float64]:
+    """Raw log-odds of Yes [N]. Raises ValueError when an answer is mostly neither Yes nor No."""
+    found = [score(top).logit for top in predict(images)]
     unanswered = sum(value is None for value in found)
     if unanswered:
-        raise ValueError(f"{unanswered} of {len(found)} pictures were answered with neither Yes nor No")
+        raise ValueError(f"{unanswered} of {len(found)} images were answered with neither Yes nor No")
     return np.array(found, dtype=np.float64)
 
 
-def fit(ask: Ask, rows: Sequence[table.Row], view: View, data: str) -> Fitted:
-    """Calibrate on held-out rows, and measure how far turning a picture moves its logit."""
-    pictures = read(rows, view)
+def fit(predict: Predictor, rows: Sequence[table.Row], view: View, data: str) -> FittedCalibration:
+    """Calibrate on held-out rows, and measure the effect of turning on the logit."""
+    images = read(rows, view)
     truth = np.array([row.label == MELANOMA for row in rows], dtype=np.float64)
-    null = float(logits(ask, [null_picture(view)])[0])
-    raw = logits(ask, pictures)
+    null = float(logits(predict, [null_image(view)])[0])
+    raw = logits(predict, images)
     fitted = calibration.fit(raw, truth, null)
     p = np.array([fitted.melanoma(value) for value in raw])
     cut = statistics.threshold_at_sensitivity(truth, p)
     turned = [raw]
-    for picture_set in (pictures, [ImageOps.mirror(picture) for picture in pictures]):
+    for image_set in (images, [ImageOps.mirror(image) for image in images]):
         for turns in range(TURNS):
-            if picture_set is pictures and turns == 0:
+            if image_set is images and turns == 0:
                 continue
-            turned.append(logits(ask, [picture.rotate(90 * turns, expand=True) for picture in picture_set]))
+            turned.append(logits(predict, [image.rotate(90 * turns, expand=True) for image in image_set]))
     spread = float(np.sqrt(np.var(np.stack(turned), axis=0, ddof=1).mean()))
-    return Fitted(
+    return FittedCalibration(
         calibration=fitted,
         fold={"data": data, "n": len(rows), "prevalence": float(truth.mean()), "logit_sd": fitted.slope * spread},
         thresholds={
@@ -84,12 +84,12 @@ def fit(ask: Ask, rows: Sequence[table.Row], view: View, data: str) -> Fitted:
     )
 
 
-def measure(ask: Ask, fitted: Calibration, view: View, data_dir: Path) -> dict[str, dict[str, Any]]:
-    """Figures with intervals on pictures that nothing was chosen on."""
+def measure(predict: Predictor, fitted: Calibration, view: View, data_dir: Path) -> dict[str, dict[str, Any]]:
+    """Figures with intervals on images not used for training or selection."""
     figures: dict[str, dict[str, Any]] = {}
     for source, split, positives in SETS:
         rows = [row for row in table.read(data_dir, source) if row.split == split]
-        p = np.array([fitted.melanoma(value) for value in logits(ask, read(rows, view))])
+        p = np.array([fitted.melanoma(value) for value in logits(predict, read(rows, view))])
         truth = np.array([row.label in positives for row in rows], dtype=np.float64)
         endpoint = "melanoma" if positives == (MELANOMA,) else "malignant"
         for name, metric in statistics.METRICS.items():
@@ -103,19 +103,21 @@ def measure(ask: Ask, fitted: Calibration, view: View, data_dir: Path) -> dict[s
     return figures
 
 
-def write_manifest(folder: Path, told: dict[str, Any], fitted: Fitted, metrics_: dict[str, dict[str, Any]]) -> Artifact:
-    """manifest.json over every file already in the folder; loads what it wrote. Raises ArtifactError."""
+def write_manifest(
+    folder: Path, fields: dict[str, Any], fitted: FittedCalibration, metrics: dict[str, dict[str, Any]]
+) -> Artifact:
+    """manifest.json with the hash of every file in the folder; returns it loaded. Raises ArtifactError."""
     written = sorted(path for path in folder.rglob("*") if path.is_file())
     digests = {path.relative_to(folder).as_posix(): sha256(path) for path in written}
     for name in (MANIFEST, CARD):
         digests.pop(name, None)
     manifest = {
         "schema_version": 1,
-        **told,
+        **fields,
         "calibration": fitted.calibration.model_dump(),
         "fold": fitted.fold,
         "thresholds": fitted.thresholds,
-        "metrics": metrics_,
+        "metrics": metrics,
         "files": {name: digest for name, digest in digests.items() if not name.startswith(MERGED)},
         "engine_files": {name: digest for name, digest in digests.items() if name.startswith(MERGED)},
     }

@@ -1,1 +1,1 @@
-"""Fitting what weighs the two image models together. `fusion.stack` applies it; torch-free."""
+"""Fit the logistic stack of the two image models. `fusion.stack` applies it; torch-free."""

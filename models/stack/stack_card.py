@@ -1,19 +1,19 @@
-"""MODEL_CARD.md of the stack, from its manifest, so that the two cannot disagree."""
+"""MODEL_CARD.md of the stack, from its manifest, so that both always agree."""
 
 import math
 import textwrap
 from typing import Any
 
-NOTHING = 1e-6
-"""A weight below this lies on its bound."""
+ON_BOUND = 1e-6
+"""A weight below this is on its bound."""
 
 TEMPLATE = """\
 # {name} {version}: classifier and vision-language model weighed as one
 
 Research software, not a medical device. It must not be used to decide on anybody's care.
 
-**Use.** Both models see the same picture, so what they say must not be multiplied. On a dermoscopic picture Melalog's
-log-odds for melanoma move by
+**Use.** Both models see the same image, so their likelihood ratios must not be multiplied. On a dermoscopic image
+Melalog's log-odds of melanoma change by
 
     {intercept:+.3f} {classifier:+.3f} x (classifier's calibrated log-odds - L) {vlm:+.3f} x (vlm's - L)
 
@@ -24,17 +24,17 @@ where L = {base:.3f} are the log-odds of melanoma in the fold ({prevalence:.1%})
 | {classifier_name} | {classifier_version} | `{classifier_sha256}` |
 | {vlm_name} | {vlm_version} | `{vlm_sha256}` |
 
-**Fitted** by maximum likelihood on {fold} ({n} pictures), weights not below zero.
+**Fitted** by maximum likelihood on {fold} ({n} images), weights not below zero.
 95 % intervals over resampled lesions: intercept {intercept_interval}, classifier {classifier_interval},
 vlm {vlm_interval}.
 The standard deviation of the log-odds is {sd:.2f}: {sd_fit:.2f} from resampling the fold (root mean square over its
-pictures) and {sd_turning:.2f} from turning and mirroring a picture, as if both models erred alike.
+images) and {sd_turning:.2f} from turning and mirroring an image, assuming that both models err alike.
 
 ## What it gains
 
 {gain}
 
-| figure | value | 95 % interval | data | pictures |
+| figure | value | 95 % interval | data | images |
 |---|---|---|---|---|
 {figures}
 
@@ -44,12 +44,12 @@ paired: both sides on the same 1,000 resamples of lesions.
 
 ## Limits
 
-- The vlm's vision tower had release 0.1.0 of the classifier as its teacher, and the fold chose its epoch. Much of what
-  it says is the classifier's own opinion, so a second voice is worth little here. A vlm of other origin must be
-  weighed anew: `melalog train stack`.
-- Both models' makers had looked at this fold before (the vlm's epoch; that the classifier averages two networks): the
-  figures on `test` are the clean ones.
-- Fitted on dermoscopy of two clinics (HAM10000). It says nothing about photographs.
+- The vlm's vision tower had release 0.1.0 of the classifier as its teacher, and the fold chose its epoch. Much of its
+  output repeats the classifier, so a second model adds little here. For a vlm of other origin fit the stack again:
+  `melalog train stack`.
+- This fold was used to select both models (the vlm's epoch; that the classifier averages two networks): only the
+  figures on `test` are free of selection.
+- Fitted on dermoscopy of two clinics (HAM10000). It does not apply to photographs.
 """
 
 
@@ -81,25 +81,25 @@ def text(manifest: dict[str, Any], folds: int) -> str:
 
 
 def _gain(manifest: dict[str, Any]) -> str:
-    """What the paired AUC says, in words."""
+    """A sentence on the paired AUC difference."""
     figure = manifest["metrics"]["nested_stack_less_classifier_auc"]
     low, high = figure["interval"]
-    told = (
+    text = (
         f"Against the classifier alone the AUC changes by {figure['value']:+.4f} ({low:+.4f} to {high:+.4f}), nested."
     )
     if low > 0:
-        told += " The stack ranks better than the classifier alone."
+        text += " The stack ranks better than the classifier alone."
     elif high < 0:
-        told += " The stack ranks worse than the classifier alone: the second model adds noise."
+        text += " The stack ranks worse than the classifier alone: the second model adds noise."
     else:
-        told += " No gain in ranking over the classifier alone was shown."
+        text += " No gain in ranking over the classifier alone was shown."
     vlm = manifest["weights"]["vlm"]
-    if vlm < NOTHING:
-        told += (
-            " The vlm's weight is zero: given the classifier, it says nothing more about these pictures, and the best "
+    if vlm < ON_BOUND:
+        text += (
+            " The vlm's weight is zero: given the classifier, it adds no information about these images, and the best "
             "weight without the bound would have been below zero. The stack is then a recalibration of the classifier."
         )
-    return told
+    return text
 
 
 def _line(name: str, figure: dict[str, Any]) -> str:

@@ -16,7 +16,7 @@ from models.classifier.data import table
 from models.classifier.data.labels import MELANOMA
 from models.classifier.evaluation import statistics
 from models.classifier.serving import artifact as classifiers
-from models.stack import stack_card, stacking, verdicts
+from models.stack import log_odds, stack_card, stacking
 from models.stack.stacking import Array, Weights
 from models.vlm.serving import artifact as vlms
 
@@ -27,12 +27,12 @@ PARTS = ("classifier", "vlm", "stack")
 TEST = "test"
 SAME = 0.01
 """Log-odds: how far the graph may be from the calibrated scores of out_of_fold.csv (decoders differ a little)."""
-Say = Callable[[str], None]
+Reporter = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Pair:
-    """The two models that are weighed together, and how each one's log-odds are calibrated."""
+    """The two models of a stack, and the calibration of their log-odds."""
 
     classifier: classifiers.Artifact
     vlm: vlms.Artifact
@@ -40,12 +40,13 @@ class Pair:
     @property
     def base(self) -> float:
         """Log-odds of melanoma in the fold that both were calibrated on. Raises ValueError when it is not one fold."""
-        mine, other = self.classifier.manifest.calibration, self.vlm.manifest.fold
-        if (mine.n, mine.prevalence) != (other.n, other.prevalence):
+        first, second = self.classifier.manifest.calibration, self.vlm.manifest.fold
+        if (first.n, first.prevalence) != (second.n, second.prevalence):
             raise ValueError(
-                f"the models were calibrated on different pictures: {mine.n} of {mine.data}, {other.n} of {other.data}"
+                "the models were calibrated on different images: "
+                f"{first.n} of {first.data}, {second.n} of {second.data}"
             )
-        return float(np.log(mine.prevalence) - np.log1p(-mine.prevalence))
+        return float(np.log(first.prevalence) - np.log1p(-first.prevalence))
 
     def calibrated(self, raw: Array) -> Array:
         """The vlm's calibrated log-odds."""
@@ -53,8 +54,8 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Seen:
-    """Pictures with what both models say of them: log-odds [N], the vlm's raw."""
+class Predictions:
+    """Labels, groups and both models' log-odds [N] of some images; the vlm's are raw."""
 
     labels: NDArray[np.int64]
     groups: list[str]
@@ -63,44 +64,46 @@ class Seen:
 
     @property
     def truth(self) -> Array:
-        """1 where it is melanoma."""
+        """1 for melanoma."""
         return np.asarray(self.labels == MELANOMA, dtype=np.float64)
 
 
-def write(pair: Pair, data: Path, out: Path, say: Say, draws: int = stacking.DRAWS) -> dict[str, Any]:
-    """Fit, measure and write. Raises ValueError or OSError naming what is missing or does not belong together."""
-    kept = out_of_fold.read(pair.classifier.folder / out_of_fold.FILE)
+def write(pair: Pair, data: Path, out: Path, report: Reporter, draws: int = stacking.DRAWS) -> dict[str, Any]:
+    """Fit, measure and write the stack. Raises ValueError or OSError naming missing or mismatched inputs."""
+    held_out = out_of_fold.read(pair.classifier.folder / out_of_fold.FILE)
     base = pair.base
-    say(f"asking both models about {len(kept.pictures)} held-out pictures")
-    fold = _look(pair, _paths(data, kept), kept.rows)
-    _check_scores(pair.classifier, kept.scores, fold.classifier)
+    report(f"running both models on {len(held_out.pictures)} held-out images")
+    fold = _predict(pair, _paths(data, held_out), held_out.rows)
+    _check_scores(pair.classifier, held_out.scores, fold.classifier)
     a, b = fold.classifier - base, pair.calibrated(fold.raw) - base
     prevalence = pair.classifier.manifest.calibration.prevalence
     fitted = stacking.fit(a, b, fold.truth, prevalence)
-    say(f"weights: classifier {fitted.classifier:.3f}, vlm {fitted.vlm:.3f}; resampling {draws} times")
+    report(f"weights: classifier {fitted.classifier:.3f}, vlm {fitted.vlm:.3f}; resampling {draws} times")
     drawn = stacking.bootstrap(a, b, fold.truth, prevalence, fold.groups, draws)
-    nested = stacking.nested(kept.scores, fold.raw, fold.labels, fold.groups, pair.vlm.manifest.calibration.null_logit)
+    nested = stacking.nested(
+        held_out.scores, fold.raw, fold.labels, fold.groups, pair.vlm.manifest.calibration.null_logit
+    )
     figures = _figures("nested_", asdict(nested), fold.truth, fold.groups, "the fold, nested", draws)
     tests = [row for row in table.read(data, "ham10000") if row.split == TEST]
     if tests:
-        say(f"measuring on {len(tests)} test pictures that nothing was fitted on")
-        figures |= _tested(pair, fitted, _look(pair, [row.path for row in tests], tests), base, draws)
+        report(f"measuring on {len(tests)} test images that nothing was fitted on")
+        figures |= _tested(pair, fitted, _predict(pair, [row.path for row in tests], tests), base, draws)
     return _release(pair, fitted, drawn, (a, b), figures, len(fold.groups), out)
 
 
-def _look(pair: Pair, pictures: Sequence[Path], rows: Sequence[table.Row]) -> Seen:
-    return Seen(
+def _predict(pair: Pair, images: Sequence[Path], rows: Sequence[table.Row]) -> Predictions:
+    return Predictions(
         labels=np.array([row.label for row in rows], dtype=np.int64),
         groups=[row.group for row in rows],
-        classifier=verdicts.of_classifier(pair.classifier, pictures),
-        raw=verdicts.of_vlm(pair.vlm, pictures),
+        classifier=log_odds.of_classifier(pair.classifier, images),
+        raw=log_odds.of_vlm(pair.vlm, images),
     )
 
 
-def _paths(data: Path, kept: out_of_fold.OutOfFold) -> list[Path]:
+def _paths(data: Path, held_out: out_of_fold.OutOfFold) -> list[Path]:
     """The files behind the SHA-256 of out_of_fold.csv. Raises ValueError when a set lacks one."""
     found: dict[str, Path] = {}
-    for source in sorted({row.source for row in kept.rows}):
+    for source in sorted({row.source for row in held_out.rows}):
         listing = data / source / f"{source}.csv"
         if not listing.is_file():
             raise ValueError(f"no table {listing}: point MELALOG_DATA_DIR at the folder that holds {source}/")
@@ -109,28 +112,28 @@ def _paths(data: Path, kept: out_of_fold.OutOfFold) -> list[Path]:
                 if record["file"]:
                     path = data / source / record["file"]
                     found[record.get("sha256") or classifiers.sha256(path)] = path
-    missing = [digest for digest in kept.pictures if digest not in found]
+    missing = [digest for digest in held_out.pictures if digest not in found]
     if missing:
-        raise ValueError(f"{len(missing)} pictures of {out_of_fold.FILE} are not in {data}, the first is {missing[0]}")
-    return [found[digest] for digest in kept.pictures]
+        raise ValueError(f"{len(missing)} images of {out_of_fold.FILE} are not in {data}, the first is {missing[0]}")
+    return [found[digest] for digest in held_out.pictures]
 
 
 def _check_scores(released: classifiers.Artifact, scores: Array, found: Array) -> None:
-    """The scores that the nested folds start from must be this classifier's."""
-    told = json.loads((released.folder / "manifest.json").read_text())["calibration"]
-    fitted = class_scores.Calibration(told["temperature"], tuple(told["bias"]), told["slope"], told["offset"])
+    """Check that the scores for the nested folds are this classifier's."""
+    stated = json.loads((released.folder / "manifest.json").read_text())["calibration"]
+    fitted = class_scores.Calibration(stated["temperature"], tuple(stated["bias"]), stated["slope"], stated["offset"])
     apart = float(np.abs(class_scores.melanoma_logit(fitted.apply(scores)) - found).max())
     if apart > SAME:
         raise ValueError(
             f"{released.folder / out_of_fold.FILE} is not of this classifier: calibrated, its scores are up to "
-            f"{apart:.2f} from what {released.manifest.default} says of the same pictures"
+            f"{apart:.2f} from what {released.manifest.default} says of the same images"
         )
 
 
 def _figures(
     prefix: str, p: Mapping[str, Array], truth: Array, groups: Sequence[str], data: str, draws: int
 ) -> dict[str, dict[str, Any]]:
-    """Each part's figures, and the stack's less each part's on the same resamples."""
+    """Figures of each part, and paired differences of the stack from each model."""
     found: dict[str, tuple[float, statistics.Interval]] = {}
     for name in FIGURES:
         metric = statistics.METRICS[name]
@@ -146,29 +149,29 @@ def _figures(
     }
 
 
-def _tested(pair: Pair, fitted: Weights, seen: Seen, base: float, draws: int) -> dict[str, dict[str, Any]]:
-    second = pair.calibrated(seen.raw)
+def _tested(pair: Pair, fitted: Weights, predicted: Predictions, base: float, draws: int) -> dict[str, dict[str, Any]]:
+    second = pair.calibrated(predicted.raw)
     z = {
-        "classifier": seen.classifier,
+        "classifier": predicted.classifier,
         "vlm": second,
-        "stack": base + fitted.shift(seen.classifier - base, second - base),
+        "stack": base + fitted.shift(predicted.classifier - base, second - base),
     }
     p = {part: 1 / (1 + np.exp(-value)) for part, value in z.items()}
-    return _figures("test_", p, seen.truth, seen.groups, "ham10000 test", draws)
+    return _figures("test_", p, predicted.truth, predicted.groups, "ham10000 test", draws)
 
 
 def _release(
     pair: Pair,
     fitted: Weights,
     drawn: Sequence[Weights],
-    pictures: tuple[Array, Array],
+    images: tuple[Array, Array],
     figures: dict[str, dict[str, Any]],
     n: int,
     out: Path,
 ) -> dict[str, Any]:
-    """Three files, each under another name first; the manifest last, because it names the digest of stack.json."""
+    """Write three files atomically; the manifest last, because it has the digest of stack.json."""
     first, second = pair.classifier.manifest, pair.vlm.manifest
-    shifts = np.stack([weights.shift(*pictures) for weights in drawn])
+    shifts = np.stack([weights.shift(*images) for weights in drawn])
     of_fit = float(np.sqrt(shifts.var(axis=0).mean()))
     of_turning = fitted.classifier * first.calibration.logit_sd + fitted.vlm * second.fold.logit_sd
     stack = {
@@ -190,7 +193,7 @@ def _release(
         "schema_version": 1,
         "name": "stack",
         "version": "0.1.0",
-        "purpose": "Weighs the classifier and the vision-language model, which see the same picture, as one.",
+        "purpose": "Weighs the classifier and the vision-language model, which see the same image, as one.",
         "classifier": {"name": first.name, "version": first.version, "sha256": stack["classifier_sha256"]},
         "vlm": {"name": second.name, "version": second.version, "sha256": stack["vlm_sha256"]},
         "weights": {**asdict(fitted), "intervals": intervals},

@@ -1,1 +1,1 @@
-"""The vision-language model: what its Yes and No are worth."""
+"""The vision-language model: data, network, training, evaluation, calibration and serving."""

@@ -1,20 +1,20 @@
-"""What can be wrong with a base, an adapter or the machine. Every message says what to do about it."""
+"""Errors of a base, an adapter or the machine. Every message says what to do."""
 
 
 class VlmError(RuntimeError):
-    """Something outside the code is wrong; the message is for the person who can change it."""
+    """A problem outside the code, with a message for the user."""
 
 
 class NoGpuError(VlmError):
-    """There is no CUDA GPU, and the base or the way of loading it wants one."""
+    """The base or its quantization needs a CUDA GPU, and there is none."""
 
 
 class MemoryTooSmallError(VlmError):
-    """The estimate of what the run needs is more than the machine has."""
+    """The estimated memory of the run is more than the machine has."""
 
 
 class ShardingError(VlmError):
-    """The launcher asks for a kind of sharding that the trainer does not do."""
+    """The launcher requests sharding that the trainer does not support."""
 
 
 class MissingPackageError(VlmError):
@@ -26,11 +26,11 @@ class BaseMissingError(VlmError):
 
 
 class GatedModelError(VlmError):
-    """The hub holds the base model, and this account may not read it."""
+    """The hub holds the base model, and this account has no access to it."""
 
 
 class AdapterError(VlmError):
-    """The folder holds no adapter for this base."""
+    """The folder has no adapter for this base."""
 
 
 class VisionAdapterError(AdapterError):
@@ -38,8 +38,8 @@ class VisionAdapterError(AdapterError):
 
 
 class TokenizerError(VlmError):
-    """The tokenizer or its chat template does not belong to this model or cannot tell Yes from No."""
+    """The tokenizer or its chat template does not belong to this model or does not distinguish Yes from No."""
 
 
-class CheckpointError(VlmError):
+class VlmCheckpointError(VlmError):
     """A checkpoint is missing, not one of this model's, or was made by another run."""

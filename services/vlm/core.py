@@ -4,7 +4,7 @@ import time
 from typing import Any
 
 from models.vlm.serving.artifact import Artifact
-from models.vlm.serving.preprocess import LLAMA, View, encode, null_picture, prepare
+from models.vlm.serving.preprocess import LLAMA, View, encode, null_image, prepare
 from models.vlm.serving.scoring import UnusableDistribution, Verdict, score
 from services.common import images, tracing
 from services.common.deadline import Deadline
@@ -93,7 +93,7 @@ class Verdicts:
         """A calibration holds for one model: another one under its name must not be called calibrated."""
         if self._proven or self.release is None:
             return
-        nothing = encode(null_picture(self._view), self._view)
+        nothing = encode(null_image(self._view), self._view)
         answered = (await self._ask(engine, nothing, deadline)).logit
         if answered is None or abs(answered - self.release.manifest.calibration.null_logit) > SAME_MODEL:
             raise EngineFailure("invalid", "other_model")

@@ -19,7 +19,7 @@ from models.classifier.data.labels import CLASSES
 from models.classifier.data.table import Row
 from models.classifier.serving import artifact as classifiers
 from models.classifier.serving import preprocess
-from models.stack import stack_release, verdicts
+from models.stack import log_odds, stack_release
 from models.vlm.serving import artifact as vlms
 from models.vlm.serving.preprocess import encode, prepare
 from models.vlm.serving.scoring import score
@@ -130,4 +130,4 @@ def test_the_vlm_is_scored_as_the_service_does(work: Path) -> None:
     view = released.manifest.input
     data = encode(prepare(Image.open(path).convert("RGB"), view), view)
     served = score(asyncio.run(engine.first_token(data, released.manifest.question, 20))).logit
-    assert verdicts.of_vlm(released, [path])[0] == pytest.approx(served, abs=1e-4)
+    assert log_odds.of_vlm(released, [path])[0] == pytest.approx(served, abs=1e-4)

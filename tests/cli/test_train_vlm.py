@@ -35,7 +35,7 @@ def test_the_shipped_plan_is_the_default() -> None:
     ("plan", "said"),
     [
         ({"learning_rate": 1}, "learning_rate"),
-        ({"base": "./nowhere", "calibration_folds": 2}, "no folder with a config.json"),
+        ({"base": "./nowhere", "calibration_folds": 2}, "not a folder with a config.json"),
         ({"train_sources": ["isic2019"], "calibration_source": "isic2019"}, "MELALOG_DATA_DIR"),
     ],
     ids=["key", "base", "data"],

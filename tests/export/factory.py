@@ -1,4 +1,4 @@
-"""The commands of the factory on generated pictures, and what may happen to an artifact afterwards."""
+"""The commands of the factory on generated images, and what may happen to an artifact afterwards."""
 
 import json
 import shutil
@@ -60,7 +60,7 @@ def seal(folder: Path, **changes: Any) -> None:
 
 
 def add_to_bias(folder: Path, amount: float) -> None:
-    """Make every picture likelier to be called melanoma, inside the graph, with a hash that is right."""
+    """Make every image likelier to be called melanoma, inside the graph, with a hash that is right."""
     bias = json.loads((folder / "manifest.json").read_text())["calibration"]["bias"]
     model = onnx.load(folder / "model.onnx")
     found = [

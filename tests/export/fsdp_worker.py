@@ -11,13 +11,13 @@ import torch
 from torch.distributed.fsdp import fully_shard
 
 from models.vlm.data import answers as tables
-from models.vlm.training.finetune.trainer import Trainer
+from models.vlm.training.finetune.trainer import FinetuneTrainer
 from tests.models.vlm import tiny
 
 WRAPPED = ("MllamaSelfAttentionDecoderLayer", "MllamaCrossAttentionDecoderLayer", "MllamaVisionEncoderLayer")
 
 
-class Sharded(Trainer):
+class Sharded(FinetuneTrainer):
     """The trainer, with the model cut up as fsdp-8gpu.yaml says."""
 
     def _prepare(self, model: Any, optimizer: Any) -> tuple[Any, Any]:
@@ -49,9 +49,9 @@ def main(base: str, data: str, out: str) -> None:
     """The same plan in shards and as copies with an adapter; all weights in shards, undisturbed and killed."""
     adapter = {"lora": {"r": 4, "alpha": 16, "dropout": 0.0}, "epochs": 1, "batch_size": 4}
     full = {"lora": None, "epochs": 1, "batch_size": 4, "gradient_checkpointing": True}
-    runs: list[tuple[type[Trainer], str, dict[str, Any]]] = [
+    runs: list[tuple[type[FinetuneTrainer], str, dict[str, Any]]] = [
         (Sharded, "sharded", adapter),
-        (Trainer, "copies", adapter),
+        (FinetuneTrainer, "copies", adapter),
         (Sharded, "full", full),
         (Dying, "killed", full),
         (Sharded, "killed", full),

@@ -1,4 +1,4 @@
-"""From generated pictures to a served finding: train, calibrate, export, load, classify."""
+"""From generated images to a served finding: train, calibrate, export, load, classify."""
 
 import asyncio
 import json
@@ -15,8 +15,7 @@ from scipy.special import softmax
 from torch import nn
 
 from export import classifier_folder as export
-from export import fit_ood as gates
-from export import graph
+from export import fit_ood, graph
 from models.classifier.calibration.class_scores import Calibration
 from models.classifier.data import image_pool, table
 from models.classifier.data.labels import CLASSES, MALIGNANT, MELANOMA
@@ -75,8 +74,8 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
     folder = work / "released"
     folder.mkdir()
     (folder / "stale.txt").touch()
-    rows = gates.Rows([*folds.train, *photographs(work / "photos", 80)], [*folds.calibration, *photographs(work, 40)])
-    written = export.write(folder, network, config, folds, "1.0.0", views=2, gate_rows=rows)
+    rows = fit_ood.Rows([*folds.train, *photographs(work / "photos", 80)], [*folds.calibration, *photographs(work, 40)])
+    written = export.write(folder, network, config, folds, "1.0.0", views=2, ood_rows=rows)
     yield Release(written, data, config, folds, network)
     Artifact.load(folder)
     torch.set_num_threads(threads)
@@ -108,7 +107,7 @@ def test_the_gate_is_measured_on_pictures_it_was_not_fitted_on(release: Release)
     assert manifest.modality is not None
     assert manifest.modality.n == len(release.folds.calibration) + 40
     assert manifest.modality.balanced_accuracy > 0.9
-    # The edge was set on one half of these few pictures, and what passes counted on the other.
+    # The edge was set on one half of these few images, and what passes counted on the other.
     assert manifest.ood.pass_rates["held-out dermoscopy"] >= 0.8
     assert manifest.ood.pass_rates["held-out photograph"] >= 0.8
     assert manifest.ood.pass_rates["no lesion: noise"] <= 0.2

@@ -19,8 +19,8 @@ from export.vlm_layout import check_layout
 from models.vlm.data import conversation, tensors
 from models.vlm.network import pretrained
 from models.vlm.training.finetune.adapter_checkpoint import quiet
-from models.vlm.vlm_errors import CheckpointError
-from tests.models.classifier import tiny as pictures
+from models.vlm.vlm_errors import VlmCheckpointError
+from tests.models.classifier import tiny as classifier_tiny
 from tests.models.vlm import tiny
 
 ROOT = Path(__file__).parents[2]
@@ -35,7 +35,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def runs(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What fsdp_worker.py leaves behind."""
     out = tmp_path_factory.mktemp("runs")
-    data = pictures.write_data(tmp_path_factory.mktemp("data"))
+    data = classifier_tiny.write_data(tmp_path_factory.mktemp("data"))
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     done = subprocess.run(
         [*torchrun, Path(__file__).parent / "fsdp_worker.py", base, data, out],
@@ -51,7 +51,7 @@ def runs(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def logits(folder: Path) -> torch.Tensor:
-    """Of three pictures, by the folder's own processor."""
+    """Of three images, by the folder's own processor."""
     model = pretrained.load(folder)
     processor = MllamaProcessor.from_pretrained(folder)
     prompt = conversation.encode(processor, "Is it?").prompt
@@ -136,7 +136,7 @@ def changed(**changes: Any) -> dict[str, Any]:
 )
 def test_what_does_not_fit_is_named(state: dict[str, Any], said: str, base: Path, tmp_path: Path) -> None:
     checkpoint = save(tmp_path / "checkpoint", {"model": state})
-    with pytest.raises(CheckpointError, match=said):
+    with pytest.raises(VlmCheckpointError, match=said):
         consolidate(checkpoint, str(base), tmp_path / "servable")
     assert not (tmp_path / "servable").exists()
 

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from export import classifier_folder as exporting
-from export import ensemble, held_out, release_gate
+from export import classifier_folder, ensemble, held_out, release_gate
 from models.classifier.calibration import out_of_fold
 from models.classifier.calibration.class_scores import Calibration
 from models.classifier.data.labels import MELANOMA
@@ -35,14 +34,14 @@ def released(work: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def tolerant(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two dozen pictures decide nothing: each test turns on the check it is about."""
+    """Two dozen images decide nothing: each test turns on the check it is about."""
     monkeypatch.setattr(held_out, "MAX_ECE", 1.0)
     monkeypatch.setattr(release_gate, "MARGIN", 1.0)
     monkeypatch.setattr(release_gate, "SUBGROUP_MARGIN", 1.0)
 
 
-def gate(candidate: Path, released: Path, work: Path) -> dict[str, release_gate.Check]:
-    checks = release_gate.gate(Artifact.load(candidate), Artifact.load(released), work / "data")
+def gate(candidate: Path, released: Path, work: Path) -> dict[str, release_gate.ReleaseCheck]:
+    checks = release_gate.checks(Artifact.load(candidate), Artifact.load(released), work / "data")
     return {check.name: check for check in checks}
 
 
@@ -141,7 +140,7 @@ def test_slope_and_offset_count(candidate: Path, released: Path, work: Path) -> 
     loaded = ensemble.load([work / "run1", work / "run2"])
     stored = json.loads((candidate / "manifest.json").read_text())["calibration"]
     fitted = Calibration(stored["temperature"], tuple(stored["bias"]), slope=0.6, offset=0.8)
-    exporting.write_graph(loaded.network, fitted, 40, candidate / "model.onnx", views=2)
+    classifier_folder.write_graph(loaded.network, fitted, 40, candidate / "model.onnx", views=2)
     seal(candidate)
     assert not next(iter(held_out.reproduced(Artifact.load(candidate), work / "data"))).passed
     change(candidate, calibration={**stored, "slope": 0.6, "offset": 0.8})
@@ -151,7 +150,7 @@ def test_slope_and_offset_count(candidate: Path, released: Path, work: Path) -> 
     p = softmax(fitted.apply(kept.scores), axis=1)[:, MELANOMA]
     ece = statistics.expected_calibration_error(np.array([row.melanoma for row in kept.rows], np.float64), p)
     check = next(held_out.calibrated(Artifact.load(candidate), work / "data"))
-    assert f"ECE {ece:.3f} of model.onnx itself on {len(p)} pictures" in check.detail
+    assert f"ECE {ece:.3f} of model.onnx itself on {len(p)} images" in check.detail
 
 
 def test_code_that_is_in_no_commit_is_told(candidate: Path, released: Path, work: Path) -> None:
@@ -220,4 +219,4 @@ def test_missing_held_out_scores_and_a_tampered_file_are_named(candidate: Path, 
 def test_a_run_that_is_not_finished_is_named(work: Path, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     made = ("--out", tmp_path / "out", "--data", work / "data", "--config", work / "plan.yaml")
-    assert "is no finished run" in melalog("export", "classifier", tmp_path / "run", *made, code=2)
+    assert "is not a finished run" in melalog("export", "classifier", tmp_path / "run", *made, code=2)

@@ -86,7 +86,7 @@ def test_a_run_that_learned_the_calibration_fold_is_refused(work: Path, tmp_path
 @pytest.mark.parametrize(
     ("change", "word"),
     [
-        ("stages: [{epochs: 1, size: 32}]\n", "trained for pictures of 40 px, and the plan says 32 px"),
+        ("stages: [{epochs: 1, size: 32}]\n", "trained for images of 40 px, and the plan says 32 px"),
         ("geometry: crop\n", "trained with geometry squash, and the plan says crop"),
     ],
 )
@@ -154,7 +154,7 @@ def test_a_picture_that_breaks_in_the_middle_leaves_nothing(work: Path, tmp_path
     broken.write_bytes(b"\xff\xd8 broken")
     made = ("--out", tmp_path / "out", "--data", tmp_path / "data", "--config", work / "plan.yaml")
     said = melalog("export", "classifier", work / "run1", *made, code=2)
-    assert "cannot read the picture" in said
+    assert "cannot read the image" in said
     assert not list(tmp_path.glob("out*"))
 
 

@@ -80,7 +80,7 @@ def decided(p: list[float], truth: list[int]) -> measurement.Decided:
 
 
 def test_only_what_is_surely_faster_and_no_worse_is_kept() -> None:
-    good = variants.Judged(-0.004, (-0.01, 0.01), 1.5, (1.2, 1.7), 0.008, decided([0.1, 0.9], [0, 1]))
+    good = variants.VariantComparison(-0.004, (-0.01, 0.01), 1.5, (1.2, 1.7), 0.008, decided([0.1, 0.9], [0, 1]))
     assert good.worth_shipping
     assert not replace(good, auc_change=-0.006).worth_shipping
     assert not replace(good, speed_interval=(0.9, 1.7)).worth_shipping
@@ -139,7 +139,7 @@ def test_the_triton_repository_is_what_triton_reads(tmp_path: Path, device: str,
     for told, real, answer in zip(config.output, session.get_outputs(), answers, strict=True):
         assert told.name == real.name
         assert told.data_type == model_config_pb2.TYPE_FP32
-        # A scalar per picture is told as [1] reshaped to [].
+        # A scalar per image is told as [1] reshaped to [].
         shape = list(told.reshape.shape) if told.HasField("reshape") else list(told.dims)
         assert shape == list(answer.shape[1:])
     assert config.instance_group[0].kind == model_config_pb2.ModelInstanceGroup.Kind.Value(kind)

@@ -32,17 +32,17 @@ def test_the_shipped_graph_is_that_checkpoint(merged: Path) -> None:
     told = Artifact.load(RELEASED).manifest
     model, processor = vlm.load(merged)
     assert told.prompt_ids == conversation.encode(processor, told.question).prompt
-    pictures = vlm.probes(told.input, 16)
-    asked = vlm_graph.Asked(RELEASED / MODEL_FILE, processor, told.prompt_ids)
-    graph = 1 / (1 + np.exp(-log_odds(asked(pictures))))
-    np.testing.assert_allclose(graph, vlm.p_yes(model, processor, pictures, told.question), atol=2e-3)
+    images = vlm.probe_images(told.input, 16)
+    asked = vlm_graph.GraphPredictor(RELEASED / MODEL_FILE, processor, told.prompt_ids)
+    graph = 1 / (1 + np.exp(-log_odds(asked(images))))
+    np.testing.assert_allclose(graph, vlm.p_yes(model, processor, images, told.question), atol=2e-3)
 
 
 def test_the_adapter_is_what_makes_the_answer() -> None:
     told = Artifact.load(RELEASED).manifest
-    pictures = vlm.probes(told.input, 8)
-    without = vlm.p_yes(*vlm.load(BASE), pictures, told.question)
-    with_adapter = vlm.p_yes(*vlm.load(BASE, ADAPTER), pictures, told.question)
+    images = vlm.probe_images(told.input, 8)
+    without = vlm.p_yes(*vlm.load(BASE), images, told.question)
+    with_adapter = vlm.p_yes(*vlm.load(BASE, ADAPTER), images, told.question)
     assert np.abs(without - with_adapter).max() > 0.05
 
 
@@ -65,7 +65,7 @@ def test_a_merge_that_changes_the_answer_is_refused(tmp_path: Path, monkeypatch:
 
 
 def test_without_data_a_release_is_uncalibrated_and_whole(tmp_path: Path) -> None:
-    plan = vlm.Plan(BASE, ADAPTER, "n", "0", "tests", "float16")
+    plan = vlm.MergePlan(BASE, ADAPTER, "n", "0", "tests", "float16")
     written = vlm.release(plan, tmp_path / "out", None)
     assert written.artifact is None
     check_layout(tmp_path / "out" / "merged")

@@ -30,9 +30,9 @@ def test_the_graph_answers_as_transformers_does_from_picture_to_token(
 ) -> None:
     model, processor, prompt, path = made
     rng = np.random.default_rng(0)
-    pictures = [Image.fromarray(rng.integers(0, 256, (small.SIDE, small.SIDE, 3)).astype(np.uint8)) for _ in range(5)]
-    by_graph = vlm_graph.Asked(path, processor, prompt)(pictures)
-    by_torch = answer_logprobs(model, processor, pictures, QUESTION)
+    images = [Image.fromarray(rng.integers(0, 256, (small.SIDE, small.SIDE, 3)).astype(np.uint8)) for _ in range(5)]
+    by_graph = vlm_graph.GraphPredictor(path, processor, prompt)(images)
+    by_torch = answer_logprobs(model, processor, images, QUESTION)
     for graph, reference in zip(by_graph, by_torch, strict=True):
         listed = dict(graph)
         spelt = {token: logprob for token, logprob in reference if token in listed}

@@ -11,7 +11,7 @@ import torch
 from safetensors import safe_open
 from transformers import MllamaForConditionalGeneration
 
-from export.vlm_layout import LayoutError, check_layout, write_layout
+from export.vlm_layout import CheckpointLayoutError, check_layout, write_layout
 from models.vlm.network import small
 
 Change = Callable[[dict[str, Any]], Any]
@@ -78,7 +78,7 @@ def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     processor = small.processor(["Yes", "No"])
     model = small.build(processor.tokenizer)
     model.lm_head.weight.data[0, 0] = 1e6
-    with pytest.raises(LayoutError, match=r"lm_head.*do not fit into float16: use bfloat16"):
+    with pytest.raises(CheckpointLayoutError, match=r"lm_head.*do not fit into float16: use bfloat16"):
         write_layout(model, processor, tmp_path / "out", "float16")
 
 
@@ -86,10 +86,12 @@ def test_what_transformers_5_writes_is_refused(tmp_path: Path) -> None:
     processor = small.processor(["Yes", "No"])
     small.build(processor.tokenizer).save_pretrained(tmp_path)
     processor.save_pretrained(tmp_path)
-    with pytest.raises(LayoutError, match=r"preprocessor_config.json is missing: processor_config.json is trans"):
+    with pytest.raises(
+        CheckpointLayoutError, match=r"preprocessor_config.json is missing: processor_config.json is trans"
+    ):
         check_layout(tmp_path)
     (tmp_path / "processor_config.json").rename(tmp_path / "preprocessor_config.json")
-    with pytest.raises(LayoutError) as refused:
+    with pytest.raises(CheckpointLayoutError) as refused:
         check_layout(tmp_path)
     for named in ("rope_parameters", "torch_dtype", "TokenizersBackend", "written by transformers 5", "rope_scaling"):
         assert named in str(refused.value)
@@ -120,7 +122,7 @@ def test_what_transformers_5_writes_is_refused(tmp_path: Path) -> None:
 )
 def test_every_deviation_is_named(copy: Path, file: str, how: Change, named: str) -> None:
     change(copy / file, how)
-    with pytest.raises(LayoutError, match=named):
+    with pytest.raises(CheckpointLayoutError, match=named):
         check_layout(copy)
 
 
@@ -128,28 +130,28 @@ def test_every_deviation_is_named(copy: Path, file: str, how: Change, named: str
 def test_missing_files_are_named_together(copy: Path, name: str) -> None:
     (copy / name).unlink()
     (copy / "model.safetensors").unlink()
-    with pytest.raises(LayoutError, match=rf"{name} is missing\n.*model.safetensors.index.json is there"):
+    with pytest.raises(CheckpointLayoutError, match=rf"{name} is missing\n.*model.safetensors.index.json is there"):
         check_layout(copy)
 
 
 def test_files_that_are_not_what_their_names_say(copy: Path, tmp_path: Path) -> None:
-    with pytest.raises(LayoutError, match="no such folder"):
+    with pytest.raises(CheckpointLayoutError, match="no such folder"):
         check_layout(tmp_path / "gone")
     (copy / "chat_template.jinja").unlink()
-    with pytest.raises(LayoutError, match="no chat template"):
+    with pytest.raises(CheckpointLayoutError, match="no chat template"):
         check_layout(copy)
     (copy / "model.safetensors").write_bytes(b"\x10" + b"\0" * 7 + b"not json at all!")
-    with pytest.raises(LayoutError, match="not a safetensors file"):
+    with pytest.raises(CheckpointLayoutError, match="not a safetensors file"):
         check_layout(copy)
     (copy / "model.safetensors.index.json").write_text('{"weight_map": {"a": "../away.safetensors"}}')
-    with pytest.raises(LayoutError, match="no such file beside it"):
+    with pytest.raises(CheckpointLayoutError, match="no such file next to it"):
         check_layout(copy)
     (copy / "config.json").write_text("[]")
-    with pytest.raises(LayoutError, match="not a JSON object"):
+    with pytest.raises(CheckpointLayoutError, match="not a JSON object"):
         check_layout(copy)
 
 
 def test_an_adapter_is_told_apart(tmp_path: Path) -> None:
     (tmp_path / "adapter_config.json").write_text("{}")
-    with pytest.raises(LayoutError, match="melalog export vlm"):
+    with pytest.raises(CheckpointLayoutError, match="melalog export vlm"):
         check_layout(tmp_path)

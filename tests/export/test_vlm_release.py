@@ -31,9 +31,9 @@ def answer(p: float) -> list[tuple[str, float]]:
     return [("Yes", math.log(p)), ("No", math.log(1 - p))]
 
 
-def by_brightness(pictures: Sequence[Image.Image]) -> list[list[tuple[str, float]]]:
+def by_brightness(images: Sequence[Image.Image]) -> list[list[tuple[str, float]]]:
     """Darker is surer, whichever way up."""
-    return [answer(0.98 - 0.96 * float(np.asarray(picture).mean()) / 255) for picture in pictures]
+    return [answer(0.98 - 0.96 * float(np.asarray(image).mean()) / 255) for image in images]
 
 
 @pytest.fixture
@@ -61,8 +61,8 @@ def test_a_fold_gives_calibration_spread_and_threshold(rows: list[Row]) -> None:
 
 
 def test_turning_is_measured(rows: list[Row]) -> None:
-    def by_corner(pictures: Sequence[Image.Image]) -> list[list[tuple[str, float]]]:
-        return [answer(0.9 - 0.8 * float(np.asarray(picture)[:8, :8].mean()) / 255) for picture in pictures]
+    def by_corner(images: Sequence[Image.Image]) -> list[list[tuple[str, float]]]:
+        return [answer(0.9 - 0.8 * float(np.asarray(image)[:8, :8].mean()) / 255) for image in images]
 
     for row in rows:
         with Image.open(row.path) as image:
@@ -73,8 +73,8 @@ def test_turning_is_measured(rows: list[Row]) -> None:
 
 
 def test_a_model_that_says_something_else_is_not_released(rows: list[Row]) -> None:
-    def chatty(pictures: Sequence[Image.Image]) -> list[list[tuple[str, float]]]:
-        return [[("The", math.log(0.9)), ("Yes", math.log(0.05)), ("No", math.log(0.05))] for _ in pictures]
+    def chatty(images: Sequence[Image.Image]) -> list[list[tuple[str, float]]]:
+        return [[("The", math.log(0.9)), ("Yes", math.log(0.05)), ("No", math.log(0.05))] for _ in images]
 
     with pytest.raises(ValueError, match="neither Yes nor No"):
         vlm_release.fit(chatty, rows, VIEW, "a fold")

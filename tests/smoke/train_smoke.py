@@ -1,4 +1,4 @@
-"""`make train-smoke`: the whole factory on generated pictures, through its commands, as an engineer would use it.
+"""`make train-smoke`: the whole factory on generated images, through its commands, as an engineer would use it.
 
 Check, train in two processes, kill, resume, average, calibrate, gate, export, evaluate, quantise, serve by Triton,
 release; and what must be refused: a leak, a worse candidate, another graph, a tampered file. Prints each step with its

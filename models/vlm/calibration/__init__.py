@@ -1,1 +1,1 @@
-"""What a Yes of the vision-language model is worth as a probability."""
+"""Calibration of the probability of Yes to a probability of melanoma."""

@@ -1,1 +1,1 @@
-"""Images, questions and answers as what the model takes."""
+"""Images, questions and answers as model inputs."""

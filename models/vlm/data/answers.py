@@ -1,4 +1,4 @@
-"""Rows of the classifier's data table as pictures in memory with the answer to learn."""
+"""Images and Yes/No answers from rows of the classifier's data table."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,26 +13,26 @@ from torch import Tensor
 from models.classifier.data import image_pool, table
 from models.classifier.data.labels import CLASSES
 from models.classifier.data.table import Row
-from models.vlm.data.tensors import Pictures
+from models.vlm.data.tensors import ImageBatch
 from models.vlm.serving.preprocess import View, prepare
 from models.vlm.training.finetune.finetune_config import FinetuneConfig, Labels
 
 CACHE_LIMIT = 4 << 30
-"""Bytes of prepared pictures kept in memory; a larger set is read anew for every batch."""
+"""Bytes of prepared images cached in memory; a larger set is read from disk for every batch."""
 
 
 @dataclass(frozen=True)
-class Folds:
-    """Rows to learn from, and rows to choose and later calibrate on; no group in both, and never a test row."""
+class FinetuneFolds:
+    """Training rows, and held-out rows for selection and calibration; no group in both, no test rows."""
 
     train: list[Row]
     held: list[Row]
 
 
-def make_folds(config: FinetuneConfig, data_dir: Path) -> Folds:
+def make_folds(config: FinetuneConfig, data_dir: Path) -> FinetuneFolds:
     """The classifier's own folds (models.classifier.training.folds): only `split = train` is ever read.
 
-    Raises FileNotFoundError for a missing table, ValueError when a fold lacks one of the answers.
+    Raises FileNotFoundError for a missing table, ValueError when a fold has only one of the answers.
     """
     train: list[Row] = []
     held: list[Row] = []
@@ -42,16 +42,16 @@ def make_folds(config: FinetuneConfig, data_dir: Path) -> Folds:
             rows, held = table.split_off(rows, config.calibration_folds, config.fold_seed)
         train += rows
     groups = {row.group for row in held}
-    folds = Folds([row for row in train if row.group not in groups], held)
+    folds = FinetuneFolds([row for row in train if row.group not in groups], held)
     for name, part in (("to learn from", folds.train), ("to choose the epoch on", folds.held)):
         answers = is_yes(part, config.labels)
         if not 0 < answers.sum() < len(answers):
-            raise ValueError(f"the rows {name} need pictures of both answers: see labels.positive and the sources")
+            raise ValueError(f"the rows {name} need images of both answers: see labels.positive and the sources")
     return folds
 
 
 class Source:
-    """Prepared pictures by row number: read once when they are squares of one size, else when asked for."""
+    """Prepared images by row number: cached when they are squares of one size, else read on demand."""
 
     def __init__(self, rows: Sequence[Row], view: View) -> None:
         self.rows, self.view = rows, view
@@ -62,8 +62,8 @@ class Source:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def take(self, chosen: Sequence[int], turns: Sequence[int] | None = None) -> Pictures:
-        """These pictures, each turned and mirrored by its number from 0 to 7. Raises ValueError for a broken file."""
+    def take(self, chosen: Sequence[int], turns: Sequence[int] | None = None) -> ImageBatch:
+        """These images, each turned and mirrored by its number from 0 to 7. Raises ValueError for a broken file."""
         if self._cache is not None:
             array = self._cache[list(chosen)]
             return array if turns is None else np.stack([turned(p, t) for p, t in zip(array, turns, strict=True)])
@@ -77,35 +77,35 @@ class Source:
             with Image.open(row.path) as image:
                 return prepare(ImageOps.exif_transpose(image).convert("RGB"), self.view)
         except OSError as error:
-            raise ValueError(f"cannot read the picture {row.path}") from error
+            raise ValueError(f"cannot read the image {row.path}") from error
 
 
-def turned(picture: NDArray[np.uint8], which: int) -> NDArray[np.uint8]:
-    """One of the eight turns and mirrors of a picture [H, W, 3]: exact, no pixel is computed anew."""
-    mirrored = picture[:, ::-1] if which & 4 else picture
+def turned(pixels: NDArray[np.uint8], which: int) -> NDArray[np.uint8]:
+    """One of the eight turns and mirrors of an image [H, W, 3]: exact, without interpolation."""
+    mirrored = pixels[:, ::-1] if which & 4 else pixels
     return np.ascontiguousarray(np.rot90(mirrored, which & 3))
 
 
 def is_yes(rows: Sequence[Row], labels: Labels) -> NDArray[np.bool_]:
-    """Whether Yes is the right answer, by row."""
+    """Whether Yes is the correct answer, by row."""
     positive = [CLASSES.index(name) for name in labels.positive]
     return np.array([row.label in positive for row in rows], dtype=np.bool_)
 
 
 @dataclass(frozen=True)
-class Order:
-    """Which rows one epoch shows, and how each is turned; the same for the same seed, whoever asks."""
+class EpochOrder:
+    """Rows and turns of one epoch; deterministic for a seed, on every process."""
 
     rows: Tensor
     turns: Tensor
 
     @classmethod
-    def draw(cls, rows: Sequence[Row], config: FinetuneConfig, epoch: int, per_step: int) -> "Order":
-        """Row numbers and turns [steps, per_step] of an epoch; what does not fill a step is left for the next."""
+    def draw(cls, rows: Sequence[Row], config: FinetuneConfig, epoch: int, per_step: int) -> "EpochOrder":
+        """Row numbers and turns [steps, per_step] of an epoch; an incomplete last step is dropped."""
         generator = torch.Generator().manual_seed(config.seed * 1_000_003 + epoch)
         steps = len(rows) // per_step
         if not steps:
-            raise ValueError(f"{len(rows)} pictures do not fill one step of {per_step}: lower batch_size")
+            raise ValueError(f"{len(rows)} images do not fill one step of {per_step}: lower batch_size")
         if config.melanoma_share is None:
             drawn = torch.randperm(len(rows), generator=generator)[: steps * per_step]
         else:

@@ -16,25 +16,25 @@ class Conversation:
 
 
 def messages(question: str, answer: str | None = None) -> list[dict[str, Any]]:
-    """The conversation as chat templates take it: picture first, as Llama 3.2 Vision was trained."""
-    asked: dict[str, Any] = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": question}]}
+    """The conversation as chat templates take it: image first, as Llama 3.2 Vision was trained."""
+    user: dict[str, Any] = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": question}]}
     if answer is None:
-        return [asked]
-    return [asked, {"role": "assistant", "content": [{"type": "text", "text": answer}]}]
+        return [user]
+    return [user, {"role": "assistant", "content": [{"type": "text", "text": answer}]}]
 
 
 def encode(processor: Any, question: str, yes: str = "Yes", no: str = "No") -> Conversation:
     """Tokenise the prompt and both conversations, and find the answers in them.
 
-    Raises TokenizerError when the template is missing, doubles the first token, takes no picture, or when the
-    answers cannot be found or told apart by their first token.
+    Raises TokenizerError when the template is missing, doubles the first token, takes no image, or when the
+    answers cannot be found or begin with the same token.
     """
     prompt = _ids(processor, messages(question), add_generation_prompt=True)
     bos = processor.tokenizer.bos_token_id
     if bos is not None and prompt.count(bos) > 1:
         raise TokenizerError("the chat template writes the first token twice: use the base model's own processor")
     if prompt.count(processor.image_token_id) != 1:
-        raise TokenizerError("the chat template has no place for one picture: use an instruction-tuned vision base")
+        raise TokenizerError("the chat template has no place for one image: use an instruction-tuned vision base")
     spans = []
     for answer in (yes, no):
         whole = _ids(processor, messages(question, answer), add_generation_prompt=False)
@@ -45,25 +45,25 @@ def encode(processor: Any, question: str, yes: str = "Yes", no: str = "No") -> C
             )
         spans.append(whole[len(prompt) :])
     if spans[0][0] == spans[1][0]:
-        raise TokenizerError(f"{yes!r} and {no!r} begin with the same token: no engine can tell them apart")
+        raise TokenizerError(f"{yes!r} and {no!r} begin with the same token: no engine can distinguish them")
     return Conversation(prompt, *spans)
 
 
-def _ids(processor: Any, talk: list[dict[str, Any]], *, add_generation_prompt: bool) -> tuple[int, ...]:
+def _ids(processor: Any, conversation: list[dict[str, Any]], *, add_generation_prompt: bool) -> tuple[int, ...]:
     if not processor.chat_template and not processor.tokenizer.chat_template:
         raise TokenizerError("the processor has no chat template: use an instruction-tuned base, or copy its template")
-    text = processor.apply_chat_template(talk, add_generation_prompt=add_generation_prompt, tokenize=False)
+    text = processor.apply_chat_template(conversation, add_generation_prompt=add_generation_prompt, tokenize=False)
     # The template has written the first token already.
     return tuple(processor.tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
 def check_tokenizer(processor: Any, config: Any) -> None:
-    """Raise TokenizerError unless the processor's ids mean something to a model of this configuration."""
+    """Raise TokenizerError unless the processor's token ids fit this model configuration."""
     size, vocabulary = len(processor.tokenizer), config.text_config.vocab_size
     image = config.image_token_index
-    # Llama 3.2 Vision has one token more than logits: the picture's, with an embedding and never an answer.
+    # Llama 3.2 Vision has one token more than logits: the image's, with an embedding and never an answer.
     if processor.image_token_id != image or not vocabulary // 2 < size <= vocabulary + 8:
         raise TokenizerError(
-            f"the tokenizer has {size} tokens with the picture's at {processor.image_token_id}; the model has "
+            f"the tokenizer has {size} tokens with the image's at {processor.image_token_id}; the model has "
             f"{vocabulary} with it at {image}: use the tokenizer that belongs to this base"
         )

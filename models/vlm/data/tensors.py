@@ -1,4 +1,4 @@
-"""Pictures and token ids as the tensors Llama 3.2 Vision takes."""
+"""Images and token ids as the tensors Llama 3.2 Vision takes."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,15 +10,15 @@ from PIL import Image
 from torch import Tensor
 
 IGNORED = -100
-"""The label of tokens that are not learned."""
+"""The label of tokens without loss."""
 
-Pictures = Sequence[Image.Image] | NDArray[np.uint8]
+ImageBatch = Sequence[Image.Image] | NDArray[np.uint8]
 
 
 def collate(
-    processor: Any, pictures: Pictures, prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[int]]
+    processor: Any, images: ImageBatch, prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[int]]
 ) -> dict[str, Tensor]:
-    """One picture, one prompt and one answer (it may be empty) a row, padded on the right.
+    """One image, one prompt and one answer (it may be empty) a row, padded on the right.
 
     Returns input_ids, attention_mask and labels [N, L], cross_attention_mask [N, L, 1, tiles], pixel_values
     [N, 1, tiles, 3, H, W], aspect_ratio_ids [N, 1], aspect_ratio_mask [N, 1, tiles]. Labels are -100 everywhere
@@ -26,10 +26,10 @@ def collate(
     """
     rows = [[*prompt, *answer] for prompt, answer in zip(prompts, answers, strict=True)]
     length = max(map(len, rows))
-    seen = images(processor, pictures)
-    tiles = seen.pop("num_tiles")
-    # Every token sees the picture's tiles, those before the image token too. The processor would hide them from
-    # those; vLLM does not, and what is trained must be what is served.
+    inputs = image_inputs(processor, images)
+    tiles = inputs.pop("num_tiles")
+    # Every token attends to the image's tiles, those before the image token too. The processor would mask them for
+    # those; vLLM does not, and training must match serving.
     mask = torch.zeros(len(rows), length, 1, processor.image_processor.max_image_tiles, dtype=torch.long)
     for row, (count,) in enumerate(tiles):
         mask[row, :, :, :count] = 1
@@ -42,15 +42,15 @@ def collate(
         "input_ids": torch.tensor([row + [filler] * (length - len(row)) for row in rows]),
         "attention_mask": torch.tensor([[1] * len(row) + [0] * (length - len(row)) for row in rows]),
         "cross_attention_mask": mask,
-        **seen,
+        **inputs,
         "labels": torch.tensor(labels),
     }
 
 
-def images(processor: Any, pictures: Pictures) -> dict[str, Any]:
-    """The model's own image processor over a batch. A uint8 array [N, H, W, 3] goes through in one piece."""
-    if isinstance(pictures, np.ndarray):
-        batch: list[Any] = [[picture] for picture in torch.from_numpy(pictures).permute(0, 3, 1, 2)]
+def image_inputs(processor: Any, images: ImageBatch) -> dict[str, Any]:
+    """The model's own image processor over a batch. A uint8 array [N, H, W, 3] is processed at once."""
+    if isinstance(images, np.ndarray):
+        batch: list[Any] = [[image] for image in torch.from_numpy(images).permute(0, 3, 1, 2)]
     else:
-        batch = [[picture] for picture in pictures]
+        batch = [[image] for image in images]
     return dict(processor.image_processor(batch, return_tensors="pt"))

@@ -1,1 +1,1 @@
-"""What the model answers, measured."""
+"""Predictions of the model and their evaluation."""

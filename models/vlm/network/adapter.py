@@ -1,4 +1,4 @@
-"""Whether an adapter belongs to a base, and whether an engine can apply it. Torch-free: only file headers are read."""
+"""Check that an adapter fits a base and an engine. Torch-free: only file headers are read."""
 
 import hashlib
 import json
@@ -11,14 +11,14 @@ from typing import Any
 from models.vlm.vlm_errors import AdapterError, VisionAdapterError
 
 RECORD = "melalog.json"
-"""Beside the adapter: base, revision, fingerprint, question, labels, view."""
+"""In the adapter folder: base, revision, fingerprint, question, labels, view."""
 SETTINGS, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 SAMPLE = 256
 
 
 @dataclass(frozen=True)
 class Tensor:
-    """Where one tensor lies in its file."""
+    """Name, type, shape and byte range of a tensor in its file."""
 
     file: Path
     name: str
@@ -43,13 +43,13 @@ def headers(folder: Path) -> Iterator[Tensor]:
 def fingerprint(base: Path) -> str:
     """SHA-256 over names, types, shapes and 256 bytes from the middle of every tensor.
 
-    Tells one base from another, retrained ones included, in milliseconds; the whole 11B model would take a minute.
+    Identifies a base, retrained ones included, in milliseconds; hashing the whole 11B model would take a minute.
     Raises AdapterError when the folder holds no safetensors.
     """
     found = hashlib.sha256()
     tensors = sorted(headers(base), key=lambda tensor: tensor.name)
     if not tensors:
-        raise AdapterError(f"{base} holds no safetensors files: it is no base to train or check an adapter on")
+        raise AdapterError(f"{base} has no safetensors files: it is not a base to train or check an adapter on")
     for tensor in tensors:
         found.update(f"{tensor.name} {tensor.dtype} {tensor.shape}\n".encode())
         with tensor.file.open("rb") as opened:
@@ -59,10 +59,10 @@ def fingerprint(base: Path) -> str:
 
 
 def check_adapter(adapter: Path, base: Path, *, language_only: bool = True) -> dict[str, Any]:
-    """Raise AdapterError unless this adapter was made for this base; return its record (empty if it has none).
+    """Raise AdapterError unless this adapter was made for this base; return its record (empty without one).
 
-    With `language_only` also raise VisionAdapterError when it changes the vision tower. An adapter without our record
-    is judged by its shapes alone.
+    With `language_only` also raise VisionAdapterError when it changes the vision tower. Without our record only shapes
+    are checked.
     """
     for name in (SETTINGS, WEIGHTS):
         if not (adapter / name).is_file():
@@ -71,7 +71,7 @@ def check_adapter(adapter: Path, base: Path, *, language_only: bool = True) -> d
     vision = [tensor.name for tensor in tensors if "vision_model" in tensor.name]
     if language_only and vision:
         raise VisionAdapterError(
-            f"{adapter} changes the vision tower ({len(vision)} tensors), which this engine would leave out: merge it "
+            f"{adapter} changes the vision tower ({len(vision)} tensors), which this engine would ignore: merge it "
             "(`melalog export vlm`), or train it with lora.vision: false"
         )
     _check_shapes(adapter, tensors, base)
@@ -90,7 +90,7 @@ def _check_shapes(adapter: Path, tensors: list[Tensor], base: Path) -> None:
     for tensor in tensors:
         matched = re.fullmatch(r"base_model\.model\.(.+)\.lora_([AB])\.weight", tensor.name)
         if matched is None:
-            raise AdapterError(f"{adapter} holds {tensor.name}: this is no plain LoRA adapter, which is all we merge")
+            raise AdapterError(f"{adapter} holds {tensor.name}: only plain LoRA adapters can be merged")
         shape = known.get(_plain(matched[1] + ".weight"))
         side = (1, 1) if matched[2] == "A" else (0, 0)
         if shape is None or shape[side[0]] != tensor.shape[side[1]]:
@@ -98,6 +98,6 @@ def _check_shapes(adapter: Path, tensors: list[Tensor], base: Path) -> None:
 
 
 def _plain(name: str) -> str:
-    """One name for a weight, whichever layout of transformers (4 or 5) it was written in."""
+    """A weight's name independent of the layout of transformers 4 or 5."""
     name = name.removeprefix("model.")
     return name.replace("language_model.model.", "language_model.").replace("language_model.lm_head", "lm_head")

@@ -1,4 +1,4 @@
-"""Reading Llama 3.2 Vision checkpoints so that they see what they were trained to see."""
+"""Load Llama 3.2 Vision checkpoints of either layout with the vision features they were trained with."""
 
 import json
 from pathlib import Path
@@ -8,11 +8,11 @@ from transformers import MllamaConfig, MllamaForConditionalGeneration
 
 
 def read_config(folder: Path) -> MllamaConfig:
-    """The configuration as this version of transformers means it.
+    """The configuration in the meaning of the installed transformers.
 
     Meta's code, transformers 4 and vLLM count `intermediate_layers_indices` from the embedding, so that i is the
     input of layer i; transformers 5 takes the output of layer i. A checkpoint in the old layout (the published ones,
-    and all that we export) therefore needs one less here; unmended, the model sees other features, without a word.
+    and all that we export) therefore needs one less here; unpatched, the model silently gets other features.
     """
     config: Any = MllamaConfig.from_pretrained(folder, local_files_only=True)
     if old_layout(folder):
@@ -29,6 +29,6 @@ def load(folder: Path, **options: Any) -> Any:
 
 
 def old_layout(folder: Path) -> bool:
-    """Whether config.json was written as transformers 4 does: it has `rope_theta` beside the other numbers."""
-    told = json.loads((folder / "config.json").read_text())
-    return "rope_parameters" not in told.get("text_config", {})
+    """Whether config.json was written as transformers 4 does: with `rope_theta` at the top level."""
+    config = json.loads((folder / "config.json").read_text())
+    return "rope_parameters" not in config.get("text_config", {})

@@ -13,10 +13,10 @@ from transformers import (
 from transformers.models.mllama.configuration_mllama import MllamaTextConfig, MllamaVisionConfig
 
 PATCH = 14
-"""vLLM counts picture tokens with this number, whatever the configuration says."""
+"""vLLM counts image tokens with this number, whatever the configuration says."""
 SIDE = 8 * PATCH
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
-"""Llama 3.2 Vision's own (and CLIP's); the processor class's default is another."""
+"""Llama 3.2 Vision's (and CLIP's); the processor class has another default."""
 VISION_WIDTH, TEXT_WIDTH = 192, 128
 SPECIAL = (
     "<|begin_of_text|>",
@@ -42,7 +42,7 @@ CHAT_TEMPLATE = (
 
 
 def tokenizer(texts: list[str], vocabulary: int = 512) -> PreTrainedTokenizerFast:
-    """A byte-level BPE of Llama 3's kind, trained on the few sentences this model ever reads.
+    """A byte-level BPE of Llama 3's kind, trained on the few sentences this model reads.
 
     The image token gets the first id after the vocabulary, as in Llama 3.2 Vision: it has an embedding, never a logit.
     """
@@ -75,10 +75,10 @@ def tokenizer(texts: list[str], vocabulary: int = 512) -> PreTrainedTokenizerFas
 
 
 def processor(texts: list[str]) -> MllamaProcessor:
-    """Llama 3.2 Vision's own processor for pictures of one tile."""
+    """Llama 3.2 Vision's own processor for images of one tile."""
     side = {"height": SIDE, "width": SIDE}
-    pictures = MllamaImageProcessor(size=side, max_image_tiles=1, image_mean=list(MEAN), image_std=list(STD))
-    return MllamaProcessor(pictures, tokenizer(texts), chat_template=CHAT_TEMPLATE)
+    image_processor = MllamaImageProcessor(size=side, max_image_tiles=1, image_mean=list(MEAN), image_std=list(STD))
+    return MllamaProcessor(image_processor, tokenizer(texts), chat_template=CHAT_TEMPLATE)
 
 
 def vision_config() -> MllamaVisionConfig:
@@ -99,7 +99,7 @@ def vision_config() -> MllamaVisionConfig:
 
 
 def config(tokens: PreTrainedTokenizerFast) -> MllamaConfig:
-    """Four text layers, two of which look at the picture."""
+    """Four text layers, two of which attend to the image."""
     image: Any = tokens.convert_tokens_to_ids(IMAGE)
     text = MllamaTextConfig(
         vocab_size=image,
@@ -120,7 +120,7 @@ def config(tokens: PreTrainedTokenizerFast) -> MllamaConfig:
 def build(tokens: PreTrainedTokenizerFast, attention: str = "sdpa") -> Any:
     """MllamaForConditionalGeneration with random weights.
 
-    The cross-attention gates start open: closed ones keep a small model from ever looking.
+    The cross-attention gates start open: closed ones keep a small model from using the image.
     """
     chosen = config(tokens)
     chosen._attn_implementation = attention  # noqa: SLF001

@@ -1,1 +1,1 @@
-"""The part of the vlm that services import: the released folder, the input geometry, the verdict. Torch-free."""
+"""What services import of the vlm: artifact, input geometry and scoring. Torch-free."""

@@ -1,4 +1,4 @@
-"""A released vision-language model: manifest.json is the only truth about the files beside it. Torch-free."""
+"""A released vision-language model: manifest.json describes all files in its folder. Torch-free."""
 
 import json
 from pathlib import Path
@@ -17,12 +17,12 @@ STORE_NAME = "melalog-vlm"
 RELEASED = Path(__file__).parents[2] / "released" / "vlm"
 
 
-class _Part(BaseModel):
+class _ManifestPart(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False, protected_namespaces=())
 
 
-class Fold(_Part):
-    """The pictures that the calibration was fitted on."""
+class Fold(_ManifestPart):
+    """The images that the calibration was fitted on."""
 
     data: str
     n: int
@@ -30,7 +30,7 @@ class Fold(_Part):
     logit_sd: float = Field(ge=0)
 
 
-class Manifest(_Part):
+class Manifest(_ManifestPart):
     """manifest.json, schema version 1."""
 
     schema_version: Literal[1]
@@ -47,8 +47,8 @@ class Manifest(_Part):
     metrics: dict[str, Measured] = {}
     files: dict[str, str]
     engine_files: dict[str, str] = {}
-    """The merged checkpoint, 20 GB perhaps and on another machine: recorded, not read when the service starts. That the
-    engine runs it is seen from its answer to nothing."""
+    """The merged checkpoint, up to 20 GB and perhaps on another machine: recorded, not read when the service starts.
+    The service identifies the engine's model by its answer to the null image."""
     licence: str
 
 
@@ -60,7 +60,7 @@ class Artifact:
 
     @property
     def sha256(self) -> str:
-        """Of the manifest, which holds every file's."""
+        """Of the manifest, which has the hash of every file."""
         return sha256(self.folder / MANIFEST)
 
     @property
@@ -89,16 +89,16 @@ class Artifact:
         return cls(folder, manifest)
 
     def require_graph(self) -> None:
-        """Raise ArtifactError unless this release also runs without an engine of its own."""
+        """Raise ArtifactError unless this release includes a graph, for use without an engine."""
         if not {MODEL_FILE, TOKENIZER_FILE} <= self.manifest.files.keys() or self.manifest.prompt_ids is None:
             raise ArtifactError(f"{self.folder} holds no {MODEL_FILE}: it needs an engine (MELALOG_VLM_ENGINE=openai)")
 
 
 def vocabulary(artifact: Artifact) -> list[str]:
-    """Tokens by id, as the tokenizer's own file spells them (a space is a Ġ, which scoring knows)."""
-    told = json.loads((artifact.folder / TOKENIZER_FILE).read_text())
+    """Tokens by id, as the tokenizer's own file spells them (a space is a Ġ, which scoring strips)."""
+    tokenizer = json.loads((artifact.folder / TOKENIZER_FILE).read_text())
     ids: dict[str, int] = {
-        **told["model"]["vocab"],
-        **{added["content"]: added["id"] for added in told["added_tokens"]},
+        **tokenizer["model"]["vocab"],
+        **{added["content"]: added["id"] for added in tokenizer["added_tokens"]},
     }
     return sorted(ids, key=ids.__getitem__)

@@ -1,6 +1,6 @@
-"""From an upright RGB picture to what the engine is sent: the one place where its geometry is decided. Torch-free.
+"""Prepare an upright RGB image for the engine: geometry and encoding. Torch-free.
 
-Training, calibration and serving all call `prepare`, and `encode` gives every engine the very same bytes.
+Training, calibration and serving all call `prepare`, and `encode` gives every engine the same bytes.
 """
 
 import io
@@ -25,24 +25,24 @@ class View(BaseModel):
 
 
 LLAMA = View()
-"""Llama 3.2 Vision's canvas: four tiles of 560 pixels. Its own processor cuts it up."""
+"""Llama 3.2 Vision's canvas: four tiles of 560 pixels. Its processor splits it."""
 
 
-def prepare(picture: Image.Image, view: View) -> Image.Image:
-    """The picture as the engine's own processor is to get it."""
+def prepare(image: Image.Image, view: View) -> Image.Image:
+    """The image in the geometry that the engine's processor expects."""
     if view.geometry == "keep":
-        width, height = picture.size
+        width, height = image.size
         if max(width, height) <= view.size:
-            return picture
+            return image
         scale = view.size / max(width, height)
         sides = max(1, round(width * scale)), max(1, round(height * scale))
-        return picture.resize(sides, preprocess.FILTERS[view.resample])
-    return Image.fromarray(preprocess.prepare(picture, view.size, view.geometry, view.resample))
+        return image.resize(sides, preprocess.FILTERS[view.resample])
+    return Image.fromarray(preprocess.prepare(image, view.size, view.geometry, view.resample))
 
 
-def encode(picture: Image.Image, view: View) -> bytes:
-    """A prepared picture as a fresh file without metadata: one tile without loss, a canvas as JPEG."""
-    fresh = Image.frombytes("RGB", picture.size, picture.tobytes())  # Pillow would write a picture's own comment again
+def encode(image: Image.Image, view: View) -> bytes:
+    """A prepared image as a fresh file without metadata: PNG for one tile, JPEG for a canvas."""
+    fresh = Image.frombytes("RGB", image.size, image.tobytes())  # Pillow would write the image's comment again
     buffer = io.BytesIO()
     if view.geometry == "keep":
         fresh.save(buffer, "JPEG", quality=95)
@@ -51,7 +51,7 @@ def encode(picture: Image.Image, view: View) -> bytes:
     return buffer.getvalue()
 
 
-def null_picture(view: View) -> Image.Image:
-    """A picture of nothing, for contextual calibration and to tell one engine's model from another's."""
+def null_image(view: View) -> Image.Image:
+    """A uniform grey image, for contextual calibration and to identify the model of an engine."""
     side = view.size // 2 if view.geometry == "keep" else view.size
     return Image.new("RGB", (side, side), (128, 128, 128))

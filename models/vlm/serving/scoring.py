@@ -1,7 +1,7 @@
 """From the first token's raw logprobs to a verdict. Pure; used by every engine and by evaluation.
 
-The first system of this kind took the largest softmax after temperature and top-p for a confidence (nearly always
-1.0) and looked for "no" inside words. Here whole tokens are compared, and the raw distribution is summed.
+Answers are matched as whole tokens, and their probabilities are summed over the raw distribution: a maximum after
+temperature and top-p is nearly always 1.0, and "no" also occurs inside words.
 """
 
 import math
@@ -14,17 +14,17 @@ from pydantic import BaseModel, ConfigDict, Field
 Answer = Literal["Yes", "No", "Unsure"]
 
 MIN_MASS = 0.5
-"""Judgement (docs/evidence.md, section 6.4): below this the model was mostly saying something else."""
+"""Judgement (docs/evidence.md, section 6.4): below this the answer was mostly neither Yes nor No."""
 UNSURE_BAND = 0.1
 """`p_yes` within this of one half is Unsure."""
 LEAST_LOGPROB = -500.0
 """No raw softmax goes this low among its likeliest tokens; masks and filters write -9999 or the like."""
 ROUNDING = 1e-3
-"""What servers' rounding may add to a probability, or take from what a list leaves over."""
+"""Largest effect of servers' rounding on a probability or on the remaining mass."""
 _LEAST = 1e-9
-"""Where `p_yes` is cut off before its log-odds are taken."""
+"""`p_yes` is clipped to this from 0 and 1 before its log-odds are taken."""
 _SPELLINGS = 6
-"""Tokens one answer may be spread over: three cases, with and without a space."""
+"""Number of tokens that may spell one answer: three cases, with and without a space."""
 _SPACES = " \t\n\u0120\u2581"
 """Plain white space, and the marks byte-pair and sentencepiece tokenizers put for a space."""
 
@@ -46,7 +46,7 @@ class Verdict:
 
     @property
     def logit(self) -> float | None:
-        """Log-odds of Yes against No, the quantity that calibration works on; None when it says nothing."""
+        """Log-odds of Yes against No, the input of calibration; None without a usable answer."""
         if self.p_yes is None or self.answer_mass < MIN_MASS:
             return None
         p = min(max(self.p_yes, _LEAST), 1 - _LEAST)
@@ -54,15 +54,17 @@ class Verdict:
 
 
 class Calibration(BaseModel):
-    """Platt scaling of the log-odds of Yes (Platt 1999), fitted at release: raw answers of such models are no
+    """Platt scaling of the log-odds of Yes (Platt 1999), fitted at release: raw answers of such models are not
     probabilities of a disease (docs/evidence.md, section 6.4).
 
-    `null_logit` is the model's answer to a picture of nothing (contextual calibration, Zhao et al. 2021). It is
-    subtracted first, so that the slope acts on what this picture changed; it also tells one model from another.
+    `null_logit` is the model's log-odds for a uniform grey image (contextual calibration, Zhao et al. 2021). It is
+    subtracted first, so that the slope applies to the change by this image; it also identifies the model.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
-    slope: float = Field(gt=0, description="above zero: a model whose Yes means No is refused, not turned round")
+    slope: float = Field(
+        gt=0, description="above zero: a model whose Yes is evidence against melanoma is refused, not inverted"
+    )
     intercept: float
     null_logit: float
 
@@ -80,9 +82,9 @@ def score(top: Iterable[tuple[str, float]]) -> Verdict:
     """Score (token, raw logprob) pairs of the first answer position.
 
     An answer that is missing from the list has at most the probability of the least token listed for each of
-    its spellings, and at most what the list leaves over; that bound is taken for it, so that confidence is
-    never overstated. Raises UnusableDistribution for an empty list, logprobs that are no logprobs or were
-    masked, and masses over 1.
+    its spellings, and at most the remaining mass; this bound is used, so that confidence is
+    never overstated. Raises UnusableDistribution for an empty list, invalid or masked
+    logprobs, and masses over 1.
     """
     listed = _checked(top)
     yes = _mass(listed, "yes")

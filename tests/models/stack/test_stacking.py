@@ -61,7 +61,7 @@ def test_one_class_alone_is_refused() -> None:
 
 
 def test_nested_folds_do_not_see_what_they_judge() -> None:
-    """Scores that have nothing to do with the labels: on seen pictures seven biases would do better than chance."""
+    """Scores that have nothing to do with the labels: on seen images seven biases would do better than chance."""
     rng = np.random.default_rng(3)
     labels = rng.integers(0, len(CLASSES), 400)
     truth = (labels == MELANOMA).astype(float)

@@ -7,13 +7,13 @@ import pytest
 import torch
 from accelerate.state import AcceleratorState, GradientState
 
-from tests.models.classifier import tiny as pictures
+from tests.models.classifier import tiny as classifier_tiny
 from tests.models.vlm import tiny
 
 
 @pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return pictures.write_data(tmp_path_factory.mktemp("data"))
+    return classifier_tiny.write_data(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="session")

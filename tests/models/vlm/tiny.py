@@ -28,14 +28,14 @@ PLAN: dict[str, Any] = {
 
 @cache
 def processor() -> MllamaProcessor:
-    """The real processor, for pictures of one small tile."""
+    """The real processor, for images of one small tile."""
     made = small.processor([QUESTION, "Yes", "No", "user", "assistant"])
     made.image_processor = MllamaImageProcessor(size={"height": SIDE, "width": SIDE}, max_image_tiles=1)
     return made
 
 
 def config(width: int = 32) -> MllamaConfig:
-    """Two text layers, the second of which looks at the picture; three local and one global vision layer."""
+    """Two text layers, the second of which looks at the image; three local and one global vision layer."""
     tokens = processor().tokenizer
     vision = MllamaVisionConfig(
         hidden_size=width,

@@ -1,1 +1,1 @@
-"""Fine-tuning Llama 3.2 Vision to answer one question about a picture with Yes or No."""
+"""Fine-tuning Llama 3.2 Vision to answer one question about an image with Yes or No."""

@@ -1,4 +1,4 @@
-"""What a killed run needs to go on exactly where it stopped, on one device or in shards on many."""
+"""Checkpoints to resume a killed run exactly, on one device or sharded over many."""
 
 import json
 import shutil
@@ -12,7 +12,7 @@ import torch
 from torch.distributed.checkpoint import state_dict_loader, state_dict_saver
 from torch.distributed.checkpoint.state_dict import get_optimizer_state_dict, set_optimizer_state_dict
 
-from models.vlm.vlm_errors import CheckpointError
+from models.vlm.vlm_errors import VlmCheckpointError
 
 STATE = "state.json"
 
@@ -23,7 +23,7 @@ def trained(model: Any) -> dict[str, torch.Tensor]:
 
 
 def save(folder: Path, accelerator: Any, model: Any, optimizer: Any, state: dict[str, Any]) -> None:
-    """Write weights, optimiser, random states and `state`; the folder is replaced only when all is on disk."""
+    """Write weights, optimiser, random states and `state`; the folder is replaced only when complete."""
     fresh, old = folder.with_name(folder.name + ".new"), folder.with_name(folder.name + ".old")
     if accelerator.is_main_process:
         shutil.rmtree(fresh, ignore_errors=True)
@@ -56,12 +56,12 @@ def read_state(folder: Path) -> dict[str, Any] | None:
 
 
 def check(state: dict[str, Any], run: dict[str, Any]) -> None:
-    """Raise CheckpointError when the checkpoint was made by another run than this."""
+    """Raise VlmCheckpointError when the checkpoint is of another run."""
     other = sorted(key for key in run if state["run"].get(key) != run[key])
     if other:
-        raise CheckpointError(
-            f"{state['folder']} was made with another {', '.join(other)}: choose another --out folder, or go back to "
-            "what it was made with"
+        raise VlmCheckpointError(
+            f"{state['folder']} was made with another {', '.join(other)}: choose another --out folder, or restore "
+            "the former settings"
         )
 
 
@@ -79,7 +79,7 @@ def load(folder: Path, accelerator: Any, model: Any, optimizer: Any) -> None:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without torch's word that one process is one process."""
+    """Suppress torch's warning about a single process."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "torch.distributed is disabled", UserWarning)
         yield

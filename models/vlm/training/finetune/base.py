@@ -1,4 +1,4 @@
-"""From the name of a base to a loaded model, with everything that can be wrong said before gigabytes are moved."""
+"""Locate, check and load a base model; every check runs before weights are downloaded or loaded."""
 
 import json
 import os
@@ -19,7 +19,7 @@ from models.vlm.vlm_errors import (
 )
 
 CPU_LIMIT = 2_000_000_000
-"""Parameters above which a CPU is hopeless: the 11B model would take a minute or more for every picture."""
+"""Largest number of parameters for a CPU: the 11B model would take more than a minute per image."""
 CONFIGURATION = ("*.json", "*.jinja")
 WEIGHTS = (*CONFIGURATION, "*.safetensors")
 GIB = 1 << 30
@@ -34,20 +34,20 @@ def locate(base: str, revision: str | None = None, *, only_config: bool = False)
     if (folder / "config.json").is_file():
         return folder
     if folder.exists() or base.startswith((".", "/", "~")) or base.count("/") != 1:
-        raise BaseMissingError(f"{base} is no folder with a config.json: give a Hugging Face model folder or name")
+        raise BaseMissingError(f"{base} is not a folder with a config.json: give a Hugging Face model folder or name")
     from huggingface_hub import errors, snapshot_download  # noqa: PLC0415  (local folders do not need it)
 
-    wanted = CONFIGURATION if only_config else WEIGHTS
+    patterns = CONFIGURATION if only_config else WEIGHTS
     try:
-        return Path(snapshot_download(base, revision=revision, allow_patterns=list(wanted)))
+        return Path(snapshot_download(base, revision=revision, allow_patterns=list(patterns)))
     except errors.GatedRepoError as error:
         raise GatedModelError(
-            f"{base} is gated: ask for access on its model page (licence included), wait for the mail, then run "
+            f"{base} is gated: request access on its model page (and accept its licence), then run "
             "`hf auth login` or set HF_TOKEN"
         ) from error
     except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError) as error:
         raise BaseMissingError(
-            f"the hub knows no {base} (revision {revision or 'main'}), or it is private: check the name; with "
+            f"the hub has no {base} (revision {revision or 'main'}), or it is private: check the name; with "
             "access, run `hf auth login` or set HF_TOKEN"
         ) from error
     except errors.LocalEntryNotFoundError as error:
@@ -63,7 +63,7 @@ def _refused(base: str, error: Any) -> Exception:
     status = getattr(error.response, "status_code", None)
     if status in (401, 403):
         return GatedModelError(
-            f"the hub refuses {base} ({status}): ask for access on its model page, then run `hf auth login` or set "
+            f"the hub refuses {base} ({status}): request access on its model page, then run `hf auth login` or set "
             "HF_TOKEN to a token that may read gated models"
         )
     return BaseMissingError(f"the hub answered {status} for {base}: try again later, or give a local folder as base")
@@ -80,7 +80,7 @@ def read_config(folder: Path) -> Any:
 
 
 def count(config: Any) -> int:
-    """Parameters of a model of this configuration, without making one."""
+    """Number of parameters of this configuration, without allocating them."""
     from transformers import MllamaForConditionalGeneration  # noqa: PLC0415
 
     with torch.device("meta"):
@@ -88,21 +88,21 @@ def count(config: Any) -> int:
 
 
 def needed(parameters: int, config: FinetuneConfig, processes: int = 1, *, gpu: bool = True) -> int:
-    """Estimated bytes a device needs: weights, what training adds to each trained weight, and room to work in.
+    """Estimated bytes a device needs: weights, what training adds to each trained weight, and activations.
 
     Frozen weights take 2 bytes (bf16 on a GPU), 0.6 (4-bit with its scales) or 4 (else), trained ones 16: value,
     gradient and Adam's two moments in fp32. Both are shared among FSDP's processes; a fifth is added for activations.
     """
     if config.lora is None:
-        held = 16.0 * parameters
+        resident = 16.0 * parameters
     else:
         width = 0.6 if config.quantization == "4bit" else 2.0 if gpu and config.precision == "bf16" else 4.0
-        held = width * parameters + 16 * 0.01 * parameters  # adapters stay under a hundredth
-    return int(1.2 * held / processes)
+        resident = width * parameters + 16 * 0.01 * parameters  # adapters stay under a hundredth
+    return int(1.2 * resident / processes)
 
 
 def check_machine(config: FinetuneConfig, folder: Path) -> None:
-    """Raise NoGpuError, MissingPackageError or MemoryTooSmallError before anything is loaded."""
+    """Raise NoGpuError, MissingPackageError or MemoryTooSmallError for a machine that cannot run this plan."""
     parameters = count(read_config(folder))
     gpu = torch.cuda.is_available()
     if config.quantization == "4bit":
@@ -114,12 +114,12 @@ def check_machine(config: FinetuneConfig, folder: Path) -> None:
         )
     sharded = os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true"
     processes = int(os.environ.get("WORLD_SIZE", "1")) if sharded else 1
-    want = needed(parameters, config, processes, gpu=gpu)
-    have = int(torch.cuda.mem_get_info()[1]) if gpu else psutil.virtual_memory().available
-    if want > have:
+    required = needed(parameters, config, processes, gpu=gpu)
+    available = int(torch.cuda.mem_get_info()[1]) if gpu else psutil.virtual_memory().available
+    if required > available:
         raise MemoryTooSmallError(
-            f"this run needs about {want / GIB:.1f} GiB on {'each GPU' if gpu else 'this machine'} and there "
-            f"are {have / GIB:.1f}: use lora, quantization: 4bit, more GPUs (models/vlm/configs/fsdp-8gpu.yaml)"
+            f"this run needs about {required / GIB:.1f} GiB on {'each GPU' if gpu else 'this machine'} and there "
+            f"are {available / GIB:.1f}: use lora, quantization: 4bit, more GPUs (models/vlm/configs/fsdp-8gpu.yaml)"
         )
 
 
@@ -145,10 +145,10 @@ def load_processor(folder: Path, model_config: Any) -> Any:
 
 
 def load(folder: Path, config: FinetuneConfig) -> Any:
-    """The model, in evaluation mode, where accelerate will move it from.
+    """The model in evaluation mode, before accelerate moves it to its device.
 
-    A base that is only read is held in the precision it is computed in; weights that are trained are held in fp32, for
-    steps of 1e-5 vanish in bf16.
+    Frozen weights are loaded in the precision of computation; trained weights in fp32, because steps of 1e-5
+    vanish in bf16.
     """
     from models.vlm.network import pretrained  # noqa: PLC0415
 

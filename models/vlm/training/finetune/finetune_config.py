@@ -1,4 +1,4 @@
-"""What a fine-tuning run is made of; unknown keys are refused."""
+"""The configuration of a fine-tuning run; unknown keys are refused."""
 
 from pathlib import Path
 from typing import Literal, Self
@@ -15,17 +15,17 @@ QUESTION = "Does this picture of a skin lesion show signs of melanoma? Answer Ye
 Projection = Literal["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
 
-class _Part(BaseModel):
+class _PlanPart(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Lora(_Part):
+class Lora(_PlanPart):
     """A low-rank adapter (Hu et al. 2021).
 
     `targets` are names on the language side. The default is all four projections of its self-attention and of its
-    cross-attention: keys and values of the latter are the only place where the picture enters, so the original's
-    q_proj and v_proj alone leave half of the reading as it was. `vision` adds the vision tower; vLLM and other
-    engines that apply adapters at run time leave that part out, so such an adapter can only be merged.
+    cross-attention: keys and values of the latter are the only place where the image enters, so
+    q_proj and v_proj alone would leave half of it unadapted. `vision` adds the vision tower; vLLM and other
+    engines that apply adapters at run time ignore that part, so such an adapter must be merged.
     """
 
     r: int = Field(8, gt=0)
@@ -35,7 +35,7 @@ class Lora(_Part):
     vision: bool = False
 
 
-class Labels(_Part):
+class Labels(_PlanPart):
     """Which diagnoses count as Yes, and how the two answers are written."""
 
     positive: tuple[str, ...] = Field(("mel",), min_length=1)
@@ -52,11 +52,11 @@ class Labels(_Part):
         return self
 
 
-class FinetuneConfig(_Part):
+class FinetuneConfig(_PlanPart):
     """One run: base, question, data, adapter, schedule. Without `lora`, every weight is trained.
 
     The defaults of sources, folds and `fold_seed` are the classifier's, so that both models are calibrated on the same
-    pictures and neither has learned from them; `seed` may be changed without changing the folds.
+    held-out images; `seed` may be changed without changing the folds.
     """
 
     base: str = LLAMA_11B
@@ -89,7 +89,7 @@ class FinetuneConfig(_Part):
     @field_validator("view", mode="before")
     @classmethod
     def _no_other_keys(cls, view: object) -> object:
-        # `View` itself ignores unknown keys, so that older services can read newer manifests; a plan may not.
+        # `View` itself ignores unknown keys, so that older services can read newer manifests; a plan must not.
         unknown = set(view) - set(View.model_fields) if isinstance(view, dict) else set()
         if unknown:
             raise ValueError(f"unknown keys: {', '.join(sorted(map(str, unknown)))}")

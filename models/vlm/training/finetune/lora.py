@@ -1,4 +1,4 @@
-"""Where the adapter goes: exact names, because suffixes such as q_proj also hit the vision tower."""
+"""Adapted modules by exact names, because suffixes such as q_proj also match the vision tower."""
 
 import warnings
 from collections.abc import Iterator
@@ -36,8 +36,8 @@ def adapt(model: Any, lora: Lora, base: str, revision: str | None) -> Any:
     )
     with _quiet():
         adapted = peft.get_peft_model(model, settings)
-    made = adapted.peft_config["default"]
-    made.base_model_name_or_path, made.revision = base, revision
+    peft_config = adapted.peft_config["default"]
+    peft_config.base_model_name_or_path, peft_config.revision = base, revision
     return adapted
 
 
@@ -51,7 +51,7 @@ def attach(model: Any, adapter: Path) -> Any:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without peft's question to transformers by a name that goes in version 6; both are pinned below that."""
+    """Suppress peft's use of a name that transformers 6 removes; both are pinned below that."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
         yield

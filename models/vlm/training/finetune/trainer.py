@@ -1,4 +1,4 @@
-"""The loop: one device or many by accelerate, evaluation by AUC of P(yes), the best epoch kept, exact resume."""
+"""The loop: one device or many by accelerate, evaluation by AUC of P(yes), saves the best epoch, resumes exactly."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +14,7 @@ from torch import Tensor
 from models.classifier.data import table
 from models.classifier.evaluation import statistics
 from models.vlm.data import conversation, tensors
-from models.vlm.data.answers import Folds, Order, Source, is_yes
+from models.vlm.data.answers import EpochOrder, FinetuneFolds, Source, is_yes
 from models.vlm.evaluation import predict
 from models.vlm.network import adapter
 from models.vlm.training.finetune import adapter_checkpoint, base, lora, output, sharding
@@ -23,10 +23,10 @@ from models.vlm.training.finetune.finetune_config import FinetuneConfig
 COLUMNS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
 
 
-class Trainer:
-    """One run in one folder: `last` holds all that is needed to go on exactly where it stopped."""
+class FinetuneTrainer:
+    """One run in one folder: `last` is the checkpoint to resume from."""
 
-    def __init__(self, config: FinetuneConfig, folds: Folds, out: Path) -> None:
+    def __init__(self, config: FinetuneConfig, folds: FinetuneFolds, out: Path) -> None:
         self.config, self.folds, self.out = config, folds, out
         base.check_machine(config, base.locate(config.base, config.revision, only_config=True))
         folder = base.locate(config.base, config.revision)
@@ -34,7 +34,7 @@ class Trainer:
         model_config = base.read_config(folder)
         self.processor = base.load_processor(folder, model_config)
         labels = config.labels
-        self.talk = conversation.encode(self.processor, config.question, labels.yes, labels.no)
+        self.dialogue = conversation.encode(self.processor, config.question, labels.yes, labels.no)
         self.record = {
             "base": config.base,
             "revision": config.revision,
@@ -53,7 +53,7 @@ class Trainer:
             [p for p in model.parameters() if p.requires_grad], lr=config.lr, weight_decay=config.weight_decay
         )
         self.model, self.optimizer = self._prepare(model, optimizer)
-        # Every process drops out other units; without this they would all drop the same.
+        # So that dropout differs between processes.
         torch.manual_seed(config.seed + 1 + self.accelerator.process_index)
         self.schedule = torch.optim.lr_scheduler.StepLR(self.optimizer.optimizer, 1, config.gamma)
         self.epoch, self.step, self.mean = 0, 0, 0.0
@@ -66,12 +66,12 @@ class Trainer:
 
     @property
     def plain(self) -> Any:
-        """The model out of whatever accelerate has wrapped it in."""
+        """The model without accelerate's wrappers."""
         return self.accelerator.unwrap_model(self.model)
 
     @property
     def run_identity(self) -> dict[str, Any]:
-        """What must be the same for a checkpoint to be gone on with."""
+        """What must match for a checkpoint to be resumed."""
         return {
             "config": self.config.model_dump(mode="json"),
             "data": table.digest(self.folds.train) + table.digest(self.folds.held),
@@ -80,9 +80,9 @@ class Trainer:
         }
 
     def run(self, on_epoch: Callable[[int, float, float], None] = lambda *_: None) -> list[dict[str, float]]:
-        """Train what is left of the plan; returns loss and AUC by epoch. Raises CheckpointError, FloatingPointError.
+        """Train what is left of the plan; returns loss and AUC by epoch. Raises VlmCheckpointError, FloatingPointError.
 
-        `on_epoch` is given the epoch, its mean loss and its AUC, on the main process.
+        `on_epoch` receives the epoch, its mean loss and its AUC, on the main process.
         """
         self._resume()
         if self.epoch < self.config.epochs:
@@ -90,7 +90,7 @@ class Trainer:
             held = Source(self.folds.held, self.config.view)
             train = Source(self.folds.train, self.config.view)
             if not self.history:
-                self._note(float("nan"), self.evaluate(held))
+                self._record_epoch(float("nan"), self.evaluate(held))
             while self.epoch < self.config.epochs:
                 self._epoch(train)
                 auc = self._close_epoch(held)
@@ -99,16 +99,16 @@ class Trainer:
         return self.history
 
     def _close_epoch(self, held: Source) -> float:
-        """Evaluate, keep the best, save. Killed in between, the epoch is done again with the same result."""
+        """Evaluate, save the best and a checkpoint. An epoch killed in between is repeated with the same result."""
         scores = self.evaluate(held)
-        before = max((line["auc"] for line in self.history[1:]), default=-1.0)
-        self._note(self.mean, scores)
+        before = max((entry["auc"] for entry in self.history[1:]), default=-1.0)
+        self._record_epoch(self.mean, scores)
         auc = self.history[-1]["auc"]
         if auc > before:
-            output.keep(self.out, self.accelerator, self.plain, self.record)
+            output.save_best(self.out, self.accelerator, self.plain, self.record)
         if self.accelerator.is_main_process:
-            kept = scores if auc > before else None
-            output.write_card(self.out, self.config, self.folds, self.history, kept)
+            best_scores = scores if auc > before else None
+            output.write_card(self.out, self.config, self.folds, self.history, best_scores)
         self.schedule.step()
         self.epoch, self.step, self.mean = self.epoch + 1, 0, 0.0
         self._save()
@@ -117,7 +117,7 @@ class Trainer:
     def _epoch(self, train: Source) -> None:
         self.model.train()
         config, world = self.config, self.accelerator.num_processes
-        order = Order.draw(self.folds.train, config, self.epoch, config.batch_size * config.accumulation * world)
+        order = EpochOrder.draw(self.folds.train, config, self.epoch, config.batch_size * config.accumulation * world)
         answers = is_yes(self.folds.train, config.labels)
         with Progress(*COLUMNS, disable=not self.accelerator.is_main_process) as progress:
             title = f"epoch {self.epoch + 1}/{config.epochs}"
@@ -132,16 +132,22 @@ class Trainer:
                 if self.step % config.save_every == 0 and self.step < len(order.rows):
                     self._save()
 
-    def _batches(self, train: Source, answers: NDArray[np.bool_], order: Order, step: int) -> list[dict[str, Tensor]]:
-        """What this process does of one step: one batch for each accumulation."""
+    def _batches(
+        self, train: Source, answers: NDArray[np.bool_], order: EpochOrder, step: int
+    ) -> list[dict[str, Tensor]]:
+        """The batches of this process for one step, one per accumulation."""
         shape = (self.config.accumulation, self.accelerator.num_processes, self.config.batch_size)
-        made = []
+        batches = []
         for rows, turns in zip(order.rows[step].view(shape), order.turns[step].view(shape), strict=True):
-            mine = rows[self.accelerator.process_index].tolist()
+            own_rows = rows[self.accelerator.process_index].tolist()
             turn = turns[self.accelerator.process_index].tolist() if self.config.turns else None
-            told = [self.talk.yes if answers[i] else self.talk.no for i in mine]
-            made.append(tensors.collate(self.processor, train.take(mine, turn), [self.talk.prompt] * len(mine), told))
-        return made
+            expected = [self.dialogue.yes if answers[i] else self.dialogue.no for i in own_rows]
+            batches.append(
+                tensors.collate(
+                    self.processor, train.take(own_rows, turn), [self.dialogue.prompt] * len(own_rows), expected
+                )
+            )
+        return batches
 
     def _step(self, parts: list[dict[str, Tensor]]) -> float:
         mean = 0.0
@@ -160,22 +166,22 @@ class Trainer:
         return mean
 
     def evaluate(self, held: Source) -> NDArray[np.float64]:
-        """Log-odds of Yes of every held-out picture [N], from the raw distribution at the end of the prompt."""
+        """Log-odds of Yes of every held-out image [N], from the raw distribution at the end of the prompt."""
         world, rank, n = self.accelerator.num_processes, self.accelerator.process_index, len(held)
         each, size = -(-n // world), self.config.evaluation_batch
-        mine = [(rank + world * i) % n for i in range(each)]  # under FSDP all must ask equally often
+        own_rows = [(rank + world * i) % n for i in range(each)]  # under FSDP all must run equally often
         found: list[float] = []
         for start in range(0, each, size):
-            shown = held.take(mine[start : start + size])
-            asked = predict.answer_logprobs(self.model, self.processor, shown, self.config.question, size)
-            found += predict.log_odds(asked).tolist()
+            batch = held.take(own_rows[start : start + size])
+            predictions = predict.answer_logprobs(self.model, self.processor, batch, self.config.question, size)
+            found += predict.log_odds(predictions).tolist()
         sharding.reshard(self.model)
         device = self.accelerator.device
         every = self.accelerator.gather(torch.tensor(found, dtype=torch.float32, device=device)).view(world, each)
         scores: NDArray[np.float64] = every.T.reshape(-1)[:n].double().cpu().numpy()
         return scores
 
-    def _note(self, loss: float, scores: NDArray[np.float64]) -> None:
+    def _record_epoch(self, loss: float, scores: NDArray[np.float64]) -> None:
         truth = is_yes(self.folds.held, self.config.labels).astype(np.float64)
         auc = statistics.METRICS["auc"](truth, scores)
         self.history.append({"loss": loss, "auc": auc, "lr": self.optimizer.param_groups[0]["lr"]})

@@ -1,1 +1,1 @@
-"""The small model's base, from random weights: its tower is taught by the classifier, then the whole by questions."""
+"""Train the small model's base: distil its tower from the classifier, then train the whole on questions."""

@@ -1,4 +1,4 @@
-"""Second step of the small model: the whole of it learns to answer questions about what its tower sees."""
+"""Second step of the small model: the whole of it learns to answer questions about the image."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,12 +13,12 @@ from models.vlm.data.conversation import encode
 from models.vlm.training.pretrain.questions import NAMES, WHICH, closed
 
 WHICH_SHARE = 0.25
-"""How often the open question is asked."""
+"""Share of the open question."""
 TEACHER_WEIGHT = 1.0
 
 
-class Lessons:
-    """Draws a question for each picture, and writes it out as a batch."""
+class QuestionSampler:
+    """Draws a question for each image and encodes them as a batch."""
 
     def __init__(self, processor: MllamaProcessor) -> None:
         self.pad = processor.tokenizer.pad_token_id
@@ -44,11 +44,11 @@ class Lessons:
                 answers.append(self._which[label].yes)
                 soft.append(float("nan"))
                 continue
-            yes = [index for index, (_, positives) in enumerate(self._closed) if label in positives]
-            asked = yes[pick % len(yes)] if yes and hit < 1 / 2 else pick
-            talk, positives = self._closed[asked]
-            prompts.append(talk.prompt)
-            answers.append(talk.yes if label in positives else talk.no)
+            yes = [i for i, (_, positives) in enumerate(self._closed) if label in positives]
+            index = yes[pick % len(yes)] if yes and hit < 1 / 2 else pick
+            dialogue, positives = self._closed[index]
+            prompts.append(dialogue.prompt)
+            answers.append(dialogue.yes if label in positives else dialogue.no)
             soft.append(float(row[list(positives)].sum()))
         return {**self._write(prompts, answers), "soft": torch.tensor(soft)}
 
@@ -68,29 +68,31 @@ class Lessons:
         }
 
 
-def logits(model: Any, pictures: Tensor, batch: dict[str, Tensor]) -> Tensor:
-    """Next-token logits [N, T, V] for normalised pictures [N, 3, S, S].
+def logits(model: Any, images: Tensor, batch: dict[str, Tensor]) -> Tensor:
+    """Next-token logits [N, T, V] for normalised images [N, 3, S, S].
 
-    Every token looks at the picture, those before the image token too: so does vLLM (the processor's mask does not).
+    Every token attends to the image, those before the image token too, as in vLLM (the processor's mask does not).
     """
-    ones = torch.ones(len(pictures), 1, dtype=torch.long)
-    answered: Tensor = model(
+    ones = torch.ones(len(images), 1, dtype=torch.long)
+    next_token_logits: Tensor = model(
         input_ids=batch["input_ids"],
         attention_mask=batch["attention_mask"],
         cross_attention_mask=torch.ones_like(batch["input_ids"])[:, :, None, None],
-        pixel_values=pictures[:, None, None],
+        pixel_values=images[:, None, None],
         aspect_ratio_ids=ones,
         aspect_ratio_mask=ones[:, :, None],
         use_cache=False,
     ).logits
-    return answered
+    return next_token_logits
 
 
-def loss(model: nn.Module, pictures: Tensor, batch: dict[str, Tensor], yes_no: tuple[int, int]) -> Tensor:
-    """The answers' cross-entropy, and for closed questions that of Yes against No to the teacher's view."""
-    found = logits(model, pictures, batch).float()
-    hard = functional.cross_entropy(found[:, :-1].flatten(0, 1), batch["labels"][:, 1:].flatten(), ignore_index=-100)
-    at_first = found[torch.arange(len(found)), batch["first"]]
+def loss(model: nn.Module, images: Tensor, batch: dict[str, Tensor], yes_no: tuple[int, int]) -> Tensor:
+    """The answers' cross-entropy, and for closed questions that of Yes against No to the teacher's probability."""
+    predicted = logits(model, images, batch).float()
+    hard = functional.cross_entropy(
+        predicted[:, :-1].flatten(0, 1), batch["labels"][:, 1:].flatten(), ignore_index=-100
+    )
+    at_first = predicted[torch.arange(len(predicted)), batch["first"]]
     difference = at_first[:, yes_no[0]] - at_first[:, yes_no[1]]
     closed_ones = ~batch["soft"].isnan()
     soft = functional.binary_cross_entropy_with_logits(difference[closed_ones], batch["soft"][closed_ones].clamp(0, 1))

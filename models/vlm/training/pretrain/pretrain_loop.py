@@ -1,4 +1,4 @@
-"""The loop both halves of the small model's base are trained by: balanced batches, averaged weights, exact resume."""
+"""The training loop of both pretraining steps: balanced batches, averaged weights, exact resume."""
 
 import math
 from collections.abc import Callable
@@ -16,7 +16,7 @@ Step = Callable[[nn.Module, Tensor, torch.Generator], Tensor]
 
 
 class Schedule(BaseModel):
-    """How long and how fast."""
+    """Epochs, batch size, learning rate and averaging."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     epochs: int = Field(gt=0)
@@ -30,8 +30,8 @@ class Schedule(BaseModel):
     seed: int = 42
 
 
-class Loop:
-    """`last.pt` in the folder holds all that is needed to go on exactly where a run stopped."""
+class PretrainLoop:
+    """A training run that resumes from `last.pt` in its folder."""
 
     def __init__(self, network: nn.Module, weights: Tensor, schedule: Schedule, folder: Path) -> None:
         """`weights`: chance of each row to be drawn, [rows], summing to 1."""
@@ -59,7 +59,7 @@ class Loop:
         ]
 
     def _rate(self, step: int) -> float:
-        """Linear warm-up, then half a cosine to nothing."""
+        """Linear warm-up, then cosine decay to zero."""
         total, warm = self.steps * self.plan.epochs, max(1, round(self.steps * self.plan.warmup_epochs))
         if step < warm:
             return (step + 1) / warm

@@ -1,6 +1,6 @@
-"""What the small model's base learns to answer: which lesion it sees, asked in several ways.
+"""What the small model's base learns to answer: the diagnosis of a lesion, asked in several ways.
 
-The question that is served (signs of melanoma) is not among them: that is what the LoRA adapter is for.
+The question that is served (signs of melanoma) is not among them: that one is left to the LoRA adapter.
 """
 
 from models.classifier.data.labels import CLASSES, MALIGNANT
@@ -27,7 +27,7 @@ def closed() -> list[tuple[str, tuple[int, ...]]]:
 
 
 def corpus() -> list[str]:
-    """Every sentence the tokenizer has to know, answers in the spellings a model may choose."""
+    """Every sentence for the tokenizer, with answers in all spellings."""
     answers = [form for word in (YES, NO) for form in (word, word.lower(), word.upper(), f" {word}")]
-    asked = [*(question for question, _ in closed()), WHICH, SIGNS.format(NAMES["mel"])]
-    return [*asked, *NAMES.values(), *answers * 3, "system user assistant"]
+    question_texts = [*(question for question, _ in closed()), WHICH, SIGNS.format(NAMES["mel"])]
+    return [*question_texts, *NAMES.values(), *answers * 3, "system user assistant"]

@@ -1,4 +1,4 @@
-"""The small model's base: its tower taught by the classifier, then the whole taught to answer questions."""
+"""The small model's base: its tower distilled from the classifier, then the whole trained to answer questions."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,10 +15,10 @@ from models.classifier.training.augmentation import augment
 from models.classifier.training.config import Augmentation
 from models.vlm.network import small
 from models.vlm.training.pretrain import language, questions, vision
-from models.vlm.training.pretrain.pretrain_loop import Loop, Schedule
+from models.vlm.training.pretrain.pretrain_loop import PretrainLoop, Schedule
 
 CACHE = 160
-"""Pixels a side of the pictures held in memory: room for a random crop."""
+"""Pixels a side of the images held in memory: larger than the input, for random crops."""
 
 
 class BaseConfig(BaseModel):
@@ -37,12 +37,12 @@ class BaseConfig(BaseModel):
 
 
 @dataclass
-class Lesson:
-    """Pictures in memory, and what is done to a drawn batch of them."""
+class PretrainData:
+    """Images in memory, and their augmentation."""
 
     config: BaseConfig
     rows: list[table.Row]
-    teacher: vision.Teacher
+    teacher: vision.ClassifierTeacher
     cache: Tensor = field(init=False)
     labels: Tensor = field(init=False)
     weights: Tensor = field(init=False)
@@ -53,41 +53,41 @@ class Lesson:
         self.weights = torch.from_numpy(image_pool.sampling_weights(self.rows, self.config.melanoma_share))
 
     def draw(self, chosen: Tensor, generator: torch.Generator) -> Tensor:
-        """Augmented pictures [N, 3, S, S] in 0 to 1 at the teacher's size."""
+        """Augmented images [N, 3, S, S] in 0 to 1 at the teacher's size."""
         return augment(self.cache[chosen], self.teacher.size, self.config.augmentation, generator)
 
 
-def teach_tower(lesson: Lesson, folder: Path) -> vision.Student:
+def train_tower(data: PretrainData, folder: Path) -> vision.Student:
     """First step. Returns the averaged student."""
-    torch.manual_seed(lesson.config.vision.seed)
-    student = vision.Student(lesson.teacher.width)
+    torch.manual_seed(data.config.vision.seed)
+    student = vision.Student(data.teacher.width)
 
     def step(network: nn.Module, chosen: Tensor, generator: torch.Generator) -> Tensor:
-        return vision.loss(network, lesson.draw(chosen, generator), lesson.labels[chosen], lesson.teacher)
+        return vision.loss(network, data.draw(chosen, generator), data.labels[chosen], data.teacher)
 
-    taught: Any = Loop(student, lesson.weights, lesson.config.vision, folder).run(step)
-    return taught  # type: ignore[no-any-return]
+    trained: Any = PretrainLoop(student, data.weights, data.config.vision, folder).run(step)
+    return trained  # type: ignore[no-any-return]
 
 
-def teach_answers(lesson: Lesson, tower: nn.Module, processor: MllamaProcessor, folder: Path) -> nn.Module:
+def train_answers(data: PretrainData, tower: nn.Module, processor: MllamaProcessor, folder: Path) -> nn.Module:
     """Second step, from the tower of the first. Returns the averaged model."""
-    torch.manual_seed(lesson.config.language.seed)
+    torch.manual_seed(data.config.language.seed)
     model = small.build(processor.tokenizer, "eager")
     model.model.vision_model.load_state_dict(tower.state_dict())
-    drawn = language.Lessons(processor)
+    drawn = language.QuestionSampler(processor)
 
     def step(network: nn.Module, chosen: Tensor, generator: torch.Generator) -> Tensor:
-        seen = lesson.draw(chosen, generator)
-        batch = drawn.draw(lesson.labels[chosen], lesson.teacher(seen)[0], generator)
+        images = data.draw(chosen, generator)
+        batch = drawn.draw(data.labels[chosen], data.teacher(images)[0], generator)
         with torch.autocast("cpu", torch.bfloat16):
-            return language.loss(network, vision.to_student(seen), batch, drawn.yes_no)
+            return language.loss(network, vision.to_student(images), batch, drawn.yes_no)
 
-    return Loop(model, lesson.weights, lesson.config.language, folder).run(step)
+    return PretrainLoop(model, data.weights, data.config.language, folder).run(step)
 
 
 def train(config: BaseConfig, rows: list[table.Row], teacher: Path, folder: Path) -> tuple[Any, MllamaProcessor]:
-    """Both steps; a killed run goes on where it stopped. Returns (model, processor)."""
-    lesson = Lesson(config, rows, vision.Teacher(teacher))
+    """Both steps; a killed run resumes. Returns (model, processor)."""
+    data = PretrainData(config, rows, vision.ClassifierTeacher(teacher))
     processor = small.processor(questions.corpus())
-    student = teach_tower(lesson, folder / "vision")
-    return teach_answers(lesson, student.tower, processor, folder / "language"), processor
+    student = train_tower(data, folder / "vision")
+    return train_answers(data, student.tower, processor, folder / "language"), processor

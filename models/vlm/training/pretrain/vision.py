@@ -1,6 +1,6 @@
-"""First step of the small model: its vision tower learns to see what the classifier sees.
+"""First step of the small model: its vision tower learns the features of the classifier.
 
-The classifier is the teacher: for the same augmented picture the tower learns its feature map and its class
+The classifier is the teacher: for the same augmented image the tower learns its feature map and its class
 probabilities ("a patient and consistent teacher", Beyer et al. 2022). A transformer of this size, from random
 weights, learns far less from ten thousand labels alone.
 """
@@ -24,14 +24,14 @@ MEANS, RESHAPING = ("ReduceMean", "GlobalAveragePool"), ("Reshape", "Gather", "S
 HARD_WEIGHT, FEATURES_WEIGHT, SMOOTHING = 0.3, 2.0, 0.05
 
 
-class Teacher:
-    """A released classifier that sees each picture once, with the last feature maps of its networks as outputs."""
+class ClassifierTeacher:
+    """A released classifier that sees each image once, with the last feature maps of its networks as outputs."""
 
     def __init__(self, folder: Path) -> None:
         """Raises ValueError for a classifier that averages views, or has no pooled features."""
         artifact = Artifact.load(folder)
         if artifact.manifest.views != 1:
-            raise ValueError(f"{folder} averages {artifact.manifest.views} views: a teacher must see a picture once")
+            raise ValueError(f"{folder} averages {artifact.manifest.views} views: a teacher must use one view")
         self.size = artifact.manifest.input.size
         graph = onnx.load(folder / MODEL_FILE)
         self._features = _pooled(graph, "embedding")
@@ -41,30 +41,30 @@ class Teacher:
         self.width = int(embedding.type.tensor_type.shape.dim[-1].dim_value)
         self._session = onnxruntime.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
 
-    def __call__(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        """Pictures [N, 3, S, S] in 0 to 1 to (class probabilities [N, C], features [N, D, h, w])."""
-        image = pictures.mul(255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+    def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Images [N, 3, S, S] in 0 to 1 to (class probabilities [N, C], features [N, D, h, w])."""
+        image = images.mul(255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
         classes, *features = self._session.run(["classes", *self._features], {"image": image})
         return torch.from_numpy(classes), torch.from_numpy(np.concatenate(features, axis=1))
 
 
 def _pooled(graph: Any, name: str) -> list[str]:
     """The tensors that are averaged over their pixels on the way to the output `name`, one per network."""
-    made_by = {output: node for node in graph.graph.node for output in node.output}
+    producers = {output: node for node in graph.graph.node for output in node.output}
     averaged = ""
-    while (node := made_by.get(name)) is not None and node.op_type in {*MEANS, *RESHAPING}:
-        # The mean over the one view comes after that over the pixels: the last on the way back is the pixels'.
+    while (node := producers.get(name)) is not None and node.op_type in {*MEANS, *RESHAPING}:
+        # The mean over views comes after the mean over pixels, so the last one found backwards is over pixels.
         averaged = str(node.input[0]) if node.op_type in MEANS else averaged
         name = node.input[0]
     if node is not None and node.op_type == "Concat" and not averaged:
-        return [found for part in node.input for found in _pooled(graph, part)]
+        return [name for part in node.input for name in _pooled(graph, part)]
     if not averaged:
         raise ValueError("this classifier has no pooled feature map to learn from")
     return [averaged]
 
 
 class Student(nn.Module):
-    """The tower with two heads that are thrown away afterwards."""
+    """The tower with two heads that are discarded after training."""
 
     def __init__(self, teacher_width: int) -> None:
         super().__init__()
@@ -74,12 +74,12 @@ class Student(nn.Module):
         self.classes = nn.Linear(config.vision_output_dim, len(CLASSES))
         self.features = nn.Linear(config.vision_output_dim, teacher_width)
 
-    def forward(self, pictures: Tensor, grid: int) -> tuple[Tensor, Tensor]:
-        """Normalised pictures [N, 3, 112, 112] to (class logits [N, C], features [N, D, grid, grid])."""
-        n = len(pictures)
+    def forward(self, images: Tensor, grid: int) -> tuple[Tensor, Tensor]:
+        """Normalised images [N, 3, 112, 112] to (class logits [N, C], features [N, D, grid, grid])."""
+        n = len(images)
         ones = torch.ones(n, 1, dtype=torch.long)
-        seen = self.tower(pictures[:, None, None], aspect_ratio_ids=ones, aspect_ratio_mask=ones[:, :, None])
-        patches = seen.last_hidden_state[:, 0, 0, 1:]
+        hidden = self.tower(images[:, None, None], aspect_ratio_ids=ones, aspect_ratio_mask=ones[:, :, None])
+        patches = hidden.last_hidden_state[:, 0, 0, 1:]
         side = small.SIDE // small.PATCH
         spread = self.features(
             functional.adaptive_avg_pool2d(patches.mT.reshape(n, -1, side, side), grid).flatten(2).mT
@@ -87,19 +87,19 @@ class Student(nn.Module):
         return self.classes(patches.mean(1)), spread.mT.reshape(n, -1, grid, grid)
 
 
-def to_student(pictures: Tensor) -> Tensor:
-    """Pictures in 0 to 1 of any size to the tower's normalised input."""
-    shrunk = functional.interpolate(pictures, (small.SIDE, small.SIDE), mode="bilinear", antialias=True)
+def to_student(images: Tensor) -> Tensor:
+    """Images in 0 to 1 of any size to the tower's normalised input."""
+    shrunk = functional.interpolate(images, (small.SIDE, small.SIDE), mode="bilinear", antialias=True)
     return (shrunk - torch.tensor(small.MEAN).view(1, 3, 1, 1)) / torch.tensor(small.STD).view(1, 3, 1, 1)
 
 
-def loss(student: nn.Module, pictures: Tensor, labels: Tensor, teacher: Teacher) -> Tensor:
-    """Pictures [N, 3, S, S] in 0 to 1 at the teacher's size: its classes, the labels, and its normalised features."""
-    classes, features = teacher(pictures)
+def loss(student: nn.Module, images: Tensor, labels: Tensor, teacher: ClassifierTeacher) -> Tensor:
+    """Images [N, 3, S, S] in 0 to 1 at the teacher's size: its classes, the labels, and its normalised features."""
+    classes, features = teacher(images)
     with torch.autocast("cpu", torch.bfloat16):
-        logits, seen = student(to_student(pictures), features.shape[-1])
+        logits, predicted = student(to_student(images), features.shape[-1])
     soft = functional.cross_entropy(logits.float(), classes)
     hard = functional.cross_entropy(logits.float(), labels, label_smoothing=SMOOTHING)
     target = functional.layer_norm(features.flatten(2).mT, features.shape[1:2])
-    near = functional.mse_loss(seen.float().flatten(2).mT, target)
+    near = functional.mse_loss(predicted.float().flatten(2).mT, target)
     return soft + HARD_WEIGHT * hard + FEATURES_WEIGHT * near

@@ -8,16 +8,16 @@ import torch
 
 from models.classifier.data import table
 from models.classifier.training import folds
-from models.vlm.data.answers import Order, Source, is_yes, make_folds, turned
+from models.vlm.data.answers import EpochOrder, Source, is_yes, make_folds, turned
 from models.vlm.serving.preprocess import View
 from models.vlm.training.finetune import lora
 from models.vlm.training.finetune.finetune_config import Labels, Lora
-from tests.models.classifier import tiny as pictures
+from tests.models.classifier import tiny as classifier_tiny
 from tests.models.vlm import tiny
 
 
 def test_folds_are_the_classifier_s(data: Path, base: Path) -> None:
-    ours, theirs = make_folds(tiny.plan(base, seed=7), data), folds.make_folds(pictures.plan(), data)
+    ours, theirs = make_folds(tiny.plan(base, seed=7), data), folds.make_folds(classifier_tiny.plan(), data)
     assert ours.train == theirs.train
     assert ours.held == theirs.calibration
 
@@ -33,7 +33,7 @@ def test_a_fold_without_one_of_the_answers_is_refused(base: Path, tmp_path: Path
         (tmp_path / source).mkdir()
         text = "file,dx,group,split\n" + "".join(f"{i}.jpg,nv,{i},train\n" for i in range(20))
         (tmp_path / source / f"{source}.csv").write_text(text)
-    with pytest.raises(ValueError, match="pictures of both answers"):
+    with pytest.raises(ValueError, match="images of both answers"):
         make_folds(tiny.plan(base), tmp_path)
 
 
@@ -45,7 +45,7 @@ def test_what_counts_as_yes_is_the_plan_s(data: Path) -> None:
 
 def test_order_is_the_seed_s_and_differs_by_epoch(data: Path, base: Path) -> None:
     rows = make_folds(tiny.plan(base), data).train
-    first, again, second = (Order.draw(rows, tiny.plan(base), epoch, 8) for epoch in (0, 0, 1))
+    first, again, second = (EpochOrder.draw(rows, tiny.plan(base), epoch, 8) for epoch in (0, 0, 1))
     assert torch.equal(first.rows, again.rows)
     assert torch.equal(first.turns, again.turns)
     assert not torch.equal(first.rows, second.rows)
@@ -54,29 +54,29 @@ def test_order_is_the_seed_s_and_differs_by_epoch(data: Path, base: Path) -> Non
 
 def test_without_a_share_every_row_is_shown_at_most_once(data: Path, base: Path) -> None:
     rows = make_folds(tiny.plan(base), data).train
-    order = Order.draw(rows, tiny.plan(base, melanoma_share=None, turns=False), 0, 8)
+    order = EpochOrder.draw(rows, tiny.plan(base, melanoma_share=None, turns=False), 0, 8)
     assert len(order.rows.unique()) == order.rows.numel()
     assert not order.turns.any()
 
 
 def test_melanoma_is_drawn_at_its_share(data: Path, base: Path) -> None:
     rows = make_folds(tiny.plan(base), data).train * 40
-    drawn = Order.draw(rows, tiny.plan(base, melanoma_share=0.5), 0, 8).rows.flatten()
+    drawn = EpochOrder.draw(rows, tiny.plan(base, melanoma_share=0.5), 0, 8).rows.flatten()
     assert is_yes([rows[i] for i in drawn], Labels()).mean() == pytest.approx(0.5, abs=0.05)
 
 
 def test_more_pictures_a_step_than_there_are_is_refused(data: Path, base: Path) -> None:
     rows = make_folds(tiny.plan(base), data).train
     with pytest.raises(ValueError, match="lower batch_size"):
-        Order.draw(rows, tiny.plan(base), 0, 1000)
+        EpochOrder.draw(rows, tiny.plan(base), 0, 1000)
 
 
 def test_the_eight_turns_are_eight_and_lose_nothing() -> None:
-    picture = np.arange(4 * 4 * 3, dtype=np.uint8).reshape(4, 4, 3)
-    views = [turned(picture, which) for which in range(8)]
-    assert np.array_equal(views[0], picture)
+    image = np.arange(4 * 4 * 3, dtype=np.uint8).reshape(4, 4, 3)
+    views = [turned(image, which) for which in range(8)]
+    assert np.array_equal(views[0], image)
     assert len({view.tobytes() for view in views}) == 8
-    assert all(sorted(view.flatten()) == sorted(picture.flatten()) for view in views)
+    assert all(sorted(view.flatten()) == sorted(image.flatten()) for view in views)
 
 
 def test_kept_and_read_pictures_are_the_same_where_no_side_is_too_long(data: Path) -> None:
@@ -84,15 +84,15 @@ def test_kept_and_read_pictures_are_the_same_where_no_side_is_too_long(data: Pat
     kept = Source(rows, View(size=48, geometry="squash"))
     read = Source(rows, View(size=48, geometry="keep"))
     assert np.asarray(kept.take([1])).shape == (1, 48, 48, 3)
-    assert [picture.size for picture in read.take([0, 2])] == [(48, 36)] * 2
+    assert [image.size for image in read.take([0, 2])] == [(48, 36)] * 2
     assert read.take([0], [1])[0].size == (36, 48)
 
 
 def test_a_broken_picture_is_named(data: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken.jpg"
-    broken.write_bytes(b"no picture")
+    broken.write_bytes(b"no image")
     row = table.Row(broken, "akiec", "g", "train", "ham10000")
-    with pytest.raises(ValueError, match=r"cannot read the picture .*broken.jpg"):
+    with pytest.raises(ValueError, match=r"cannot read the image .*broken.jpg"):
         Source([row], View(size=48, geometry="keep")).take([0])
 
 

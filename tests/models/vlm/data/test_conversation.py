@@ -45,11 +45,11 @@ def test_answers_of_several_tokens_will_do(processor: Any) -> None:
     [
         ("", "no chat template"),
         ("{{ bos_token }}" + small.CHAT_TEMPLATE, "first token twice"),
-        (small.CHAT_TEMPLATE.replace("<|image|>", ""), "no place for one picture"),
+        (small.CHAT_TEMPLATE.replace("<|image|>", ""), "no place for one image"),
         (small.CHAT_TEMPLATE.replace("assistant<", "helper<"), "not the beginning of the conversation"),
         (small.CHAT_TEMPLATE.replace("{{ part['text'] }}", "The {{ part['text'] }}"), "begin with the same token"),
     ],
-    ids=["none", "double", "no picture", "another role", "same beginning"],
+    ids=["none", "double", "no image", "another role", "same beginning"],
 )
 def test_a_template_that_is_not_the_model_s_is_refused(template: str, said: str, processor: Any) -> None:
     processor.chat_template = processor.tokenizer.chat_template = template

@@ -12,7 +12,7 @@ import yaml
 
 from models.classifier.data import table
 from models.vlm.data.answers import make_folds
-from tests.models.classifier import tiny as pictures
+from tests.models.classifier import tiny as classifier_tiny
 from tests.models.vlm import tiny
 
 FILE = Path(__file__).parents[4] / "models" / "vlm" / "data" / "cookbook_dataset.py"
@@ -34,7 +34,7 @@ def by_path() -> ModuleType:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return pictures.write_data(tmp_path_factory.mktemp("data"))
+    return classifier_tiny.write_data(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture

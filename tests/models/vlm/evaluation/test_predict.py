@@ -26,15 +26,15 @@ def test_a_batch_is_what_the_processor_makes_of_the_same_text() -> None:
     talk = conversation.encode(processor, QUESTION)
     ours = tensors.collate(processor, SHOWN, [talk.prompt] * 5, [talk.yes] * 5)
     text = processor.apply_chat_template(conversation.messages(QUESTION, "Yes"), tokenize=False)
-    pictures = [[Image.fromarray(picture)] for picture in SHOWN]
-    theirs = processor(images=pictures, text=[text] * 5, add_special_tokens=False, return_tensors="pt")
+    images = [[Image.fromarray(image)] for image in SHOWN]
+    theirs = processor(images=images, text=[text] * 5, add_special_tokens=False, return_tensors="pt")
     assert set(ours) - {"labels"} == set(theirs)
     for name, tensor in theirs.items():
         assert ours[name].dtype == tensor.dtype
         assert ours[name].shape == tensor.shape
         if name != "cross_attention_mask":
             assert torch.equal(ours[name], tensor), name
-    # The one thing done otherwise: as in vLLM, tokens before the picture's see it too.
+    # The one thing done otherwise: as in vLLM, tokens before the image's see it too.
     place = talk.prompt.index(processor.image_token_id)
     assert torch.equal(ours["cross_attention_mask"][:, place:], theirs["cross_attention_mask"][:, place:])
     assert ours["cross_attention_mask"].all()

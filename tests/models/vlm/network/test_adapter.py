@@ -78,7 +78,7 @@ def test_an_adapter_of_another_kind_is_refused(base: Path, tmp_path: Path) -> No
     made(tmp_path, base)
     weights = {name.replace("lora_A", "lora_magnitude"): t for name, t in load_file(tmp_path / adapter.WEIGHTS).items()}
     save_file(weights, tmp_path / adapter.WEIGHTS)
-    with pytest.raises(AdapterError, match="no plain LoRA adapter"):
+    with pytest.raises(AdapterError, match="only plain LoRA adapters"):
         check_adapter(tmp_path, base)
 
 

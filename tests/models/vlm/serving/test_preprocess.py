@@ -8,7 +8,7 @@ from PIL import Image
 from pydantic import ValidationError
 
 from models.classifier.serving import preprocess as classifier
-from models.vlm.serving.preprocess import LLAMA, View, encode, null_picture, prepare
+from models.vlm.serving.preprocess import LLAMA, View, encode, null_image, prepare
 
 TILE = View(size=112, geometry="squash", resample="bilinear")
 SIDES = st.integers(32, 1500)
@@ -32,8 +32,8 @@ def test_a_tile_is_always_that_square(width: int, height: int, geometry: str) ->
 
 def test_a_tile_is_prepared_as_the_classifier_does() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (90, 130, 3)).astype(np.uint8)
-    picture = Image.fromarray(pixels)
-    assert (np.asarray(prepare(picture, TILE)) == classifier.prepare(picture, 112, "squash", "bilinear")).all()
+    image = Image.fromarray(pixels)
+    assert (np.asarray(prepare(image, TILE)) == classifier.prepare(image, 112, "squash", "bilinear")).all()
 
 
 @pytest.mark.parametrize(("view", "kind"), [(TILE, "PNG"), (LLAMA, "JPEG")])
@@ -51,9 +51,9 @@ def test_a_tile_is_sent_without_loss_and_a_canvas_as_jpeg(view: View, kind: str)
 
 @pytest.mark.parametrize(("view", "side"), [(TILE, 112), (LLAMA, 560)])
 def test_nothing_is_one_grey_tile(view: View, side: int) -> None:
-    picture = null_picture(view)
-    assert picture.size == (side, side)
-    assert picture.getcolors() == [(side * side, (128, 128, 128))]
+    image = null_image(view)
+    assert image.size == (side, side)
+    assert image.getcolors() == [(side * side, (128, 128, 128))]
 
 
 @pytest.mark.parametrize("wrong", [{"size": 0}, {"geometry": "stretch"}, {"resample": "magic"}])

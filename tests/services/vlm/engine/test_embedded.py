@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from models.vlm.serving.artifact import RELEASED, Artifact
-from models.vlm.serving.preprocess import encode, null_picture, prepare
+from models.vlm.serving.preprocess import encode, null_image, prepare
 from models.vlm.serving.scoring import score
 from services.vlm.engine.embedded import EmbeddedEngine
 from services.vlm.engine.port import EngineFailure
@@ -45,7 +45,7 @@ def test_a_whole_raw_distribution_comes_back_likeliest_first(engine: EmbeddedEng
 
 
 def test_it_is_the_model_that_was_calibrated(engine: EmbeddedEngine, released: Artifact) -> None:
-    answered = score(ask(engine, null_picture(released.manifest.input), released)).logit
+    answered = score(ask(engine, null_image(released.manifest.input), released)).logit
     assert answered == pytest.approx(released.manifest.calibration.null_logit, abs=1e-3)
 
 

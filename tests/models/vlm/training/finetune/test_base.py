@@ -35,7 +35,7 @@ def refused(kind: type[Exception], status: int) -> Exception:
 @pytest.mark.parametrize(
     ("raised", "named", "said"),
     [
-        (refused(errors.GatedRepoError, 403), GatedModelError, "ask for access on its model page.*hf auth login"),
+        (refused(errors.GatedRepoError, 403), GatedModelError, "request access on its model page.*hf auth login"),
         (refused(errors.RepositoryNotFoundError, 404), BaseMissingError, "knows no"),
         (refused(errors.RevisionNotFoundError, 404), BaseMissingError, "revision main"),
         (errors.LocalEntryNotFoundError("offline"), BaseMissingError, "cannot be reached: connect, or copy"),
@@ -77,7 +77,7 @@ def test_a_folder_that_is_not_there_is_not_looked_for_on_the_hub(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(BaseMissingError, match=r"no folder with a config\.json"):
+    with pytest.raises(BaseMissingError, match=r"not a folder with a config\.json"):
         bases.locate(name)
 
 

@@ -18,8 +18,8 @@ from models.vlm.network import pretrained
 from models.vlm.network.adapter import check_adapter
 from models.vlm.training.finetune import lora
 from models.vlm.training.finetune.finetune_config import FinetuneConfig
-from models.vlm.training.finetune.trainer import Trainer
-from models.vlm.vlm_errors import CheckpointError
+from models.vlm.training.finetune.trainer import FinetuneTrainer
+from models.vlm.vlm_errors import VlmCheckpointError
 from tests.models.vlm import tiny
 
 
@@ -27,8 +27,8 @@ class Killed(Exception):  # noqa: N818
     """Stands for a power cut."""
 
 
-def trainer(config: FinetuneConfig, data: Path, out: Path) -> Trainer:
-    return Trainer(config, tables.make_folds(config, data), out)
+def trainer(config: FinetuneConfig, data: Path, out: Path) -> FinetuneTrainer:
+    return FinetuneTrainer(config, tables.make_folds(config, data), out)
 
 
 def adapter(out: Path) -> dict[str, Tensor]:
@@ -139,14 +139,14 @@ def test_a_checkpoint_between_two_names_is_found(base: Path, data: Path, whole: 
 def test_another_plan_does_not_go_on_with_these_weights(
     changes: dict[str, Any], base: Path, data: Path, whole: Path
 ) -> None:
-    with pytest.raises(CheckpointError, match="another config: choose another --out folder"):
+    with pytest.raises(VlmCheckpointError, match="another config: choose another --out folder"):
         trainer(tiny.plan(base, **changes), data, whole).run()
 
 
 def test_another_base_under_the_same_name_is_noticed(data: Path, whole: Path, base: Path) -> None:
     run = trainer(tiny.plan(base), data, whole)
     run.record["fingerprint"] = "another"
-    with pytest.raises(CheckpointError, match="another base"):
+    with pytest.raises(VlmCheckpointError, match="another base"):
         run.run()
 
 

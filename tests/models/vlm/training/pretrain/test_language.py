@@ -5,7 +5,7 @@ import torch
 from models.classifier.data.labels import CLASSES, MELANOMA
 from models.vlm.network import small
 from models.vlm.training.finetune.finetune_config import QUESTION
-from models.vlm.training.pretrain.language import Lessons, loss
+from models.vlm.training.pretrain.language import QuestionSampler, loss
 from models.vlm.training.pretrain.questions import NAMES, WHICH, closed, corpus
 
 PROCESSOR = small.processor(corpus())
@@ -16,7 +16,7 @@ def drawn(n: int = 400) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     generator = torch.Generator().manual_seed(0)
     labels = torch.randint(len(CLASSES), (n,), generator=generator)
     taught = torch.rand(n, len(CLASSES), generator=generator).softmax(1)
-    return labels, Lessons(PROCESSOR).draw(labels, taught, generator)
+    return labels, QuestionSampler(PROCESSOR).draw(labels, taught, generator)
 
 
 def test_the_served_question_is_left_to_the_adapter() -> None:
@@ -65,12 +65,12 @@ def test_one_step_lowers_the_loss_on_its_batch() -> None:
     torch.manual_seed(0)
     model = small.build(TOKENS)
     _, batch = drawn(8)
-    pictures = torch.randn(8, 3, small.SIDE, small.SIDE, generator=torch.Generator().manual_seed(0))
-    yes_no = Lessons(PROCESSOR).yes_no
+    images = torch.randn(8, 3, small.SIDE, small.SIDE, generator=torch.Generator().manual_seed(0))
+    yes_no = QuestionSampler(PROCESSOR).yes_no
     optimizer = torch.optim.AdamW(model.parameters(), 1e-3)
-    before = loss(model, pictures, batch, yes_no)
+    before = loss(model, images, batch, yes_no)
     before.backward()
     gradients = [name for name, p in model.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0]
-    assert any("vision_model" in name for name in gradients), "the picture is looked at"
+    assert any("vision_model" in name for name in gradients), "the image is looked at"
     optimizer.step()
-    assert loss(model, pictures, batch, yes_no) < before
+    assert loss(model, images, batch, yes_no) < before

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models.vlm.training.pretrain.pretrain_loop import Loop, Schedule
+from models.vlm.training.pretrain.pretrain_loop import PretrainLoop, Schedule
 
 PLAN = Schedule(epochs=4, batch_size=8, lr=0.01)
 INPUTS = torch.linspace(-1, 1, 64)[:, None]
@@ -20,8 +20,8 @@ def step(net: nn.Module, rows: Tensor, generator: torch.Generator) -> Tensor:
     return (net(noisy) - noisy**2).square().mean()
 
 
-def loop(folder: Path, plan: Schedule = PLAN) -> Loop:
-    return Loop(network(), torch.full((64,), 1 / 64), plan, folder)
+def loop(folder: Path, plan: Schedule = PLAN) -> PretrainLoop:
+    return PretrainLoop(network(), torch.full((64,), 1 / 64), plan, folder)
 
 
 class Killed(Exception):  # noqa: N818

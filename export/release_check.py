@@ -1,11 +1,11 @@
-"""One thing the release gate looked at."""
+"""The result of one check of the release gate."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Check:
-    """What was looked at, and what was seen. `warns`: passed, and yet somebody should know."""
+class ReleaseCheck:
+    """Name, outcome and measured detail. `warns`: passed with a warning."""
 
     name: str
     passed: bool
@@ -14,5 +14,5 @@ class Check:
 
     @property
     def verdict(self) -> str:
-        """One word for the person who releases."""
+        """One word for the console."""
         return ("WARNING" if self.warns else "passed") if self.passed else "REFUSED"
