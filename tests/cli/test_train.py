@@ -97,7 +97,7 @@ def test_a_broken_picture_is_named(tmp_path: Path) -> None:
     data = tiny.write_data(tmp_path / "data")
     for file in (data / "ham10000" / "images").glob("*0.jpg"):
         file.write_bytes(b"\xff\xd8 broken")
-    assert "cannot read the picture" in refused(tmp_path, data)
+    assert "cannot read the image" in refused(tmp_path, data)
 
 
 def test_one_class_alone_is_refused(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Runs and artifacts that several tests look at, made once."""
+"""Runs and artifacts shared by several tests."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +11,7 @@ from tests.export.factory import PLAN, melalog, write_data
 
 @pytest.fixture(scope="session")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Two runs of the same plan, an artifact of the first, and one of both with two views; to be left as they are."""
+    """Two runs of the same plan, an artifact of the first, and one of both with two views; read-only."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     work = tmp_path_factory.mktemp("release")
@@ -21,7 +21,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         run = ("--out", work / f"run{seed}", "--data", data, "--config", work / "plan.yaml", "--set", f"seed={seed}")
         melalog("train", "classifier", *run, "--only-train")
     for name, runs, views in (("one", ["run1"], "1"), ("both", ["run1", "run2"], "2")):
-        made = ("--out", work / name, "--data", data, "--config", work / "plan.yaml", "--version", "2.0.0")
-        melalog("export", "classifier", *[work / run for run in runs], *made, "--views", views)
+        options = ("--out", work / name, "--data", data, "--config", work / "plan.yaml", "--version", "2.0.0")
+        melalog("export", "classifier", *[work / run for run in runs], *options, "--views", views)
     yield work
     torch.set_num_threads(threads)

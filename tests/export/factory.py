@@ -29,7 +29,7 @@ selection: null
 
 
 def melalog(*words: str | Path, code: int = 0) -> str:
-    """Give a command; what it said, in one line."""
+    """Run a command; returns its output in one line."""
     done = CliRunner().invoke(app, [str(word) for word in words])
     assert done.exit_code == code, done.output
     return " ".join(done.output.replace("│", " ").split())

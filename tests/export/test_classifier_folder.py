@@ -101,7 +101,7 @@ def test_the_folder_holds_what_its_manifest_says(release: Release) -> None:
     assert set(manifest.conformal.thresholds) == set(CLASSES)
 
 
-def test_the_gate_is_measured_on_pictures_it_was_not_fitted_on(release: Release) -> None:
+def test_the_ood_detector_is_measured_on_pictures_it_was_not_fitted_on(release: Release) -> None:
     manifest = release.artifact.manifest
     assert manifest.ood is not None
     assert manifest.modality is not None
@@ -115,9 +115,9 @@ def test_the_gate_is_measured_on_pictures_it_was_not_fitted_on(release: Release)
 
 
 def test_the_service_tells_photographs_and_what_is_no_lesion(release: Release, tmp_path: Path) -> None:
-    seen = [classify(release.artifact, row.path.read_bytes()) for row in release.folds.calibration[:3]]
-    assert {found.modality for found in seen} <= {"dermoscopy", None}
-    assert {found.in_distribution for found in seen} == {True}
+    findings = [classify(release.artifact, row.path.read_bytes()) for row in release.folds.calibration[:3]]
+    assert {found.modality for found in findings} <= {"dermoscopy", None}
+    assert {found.in_distribution for found in findings} == {True}
     taken = [classify(release.artifact, row.path.read_bytes()) for row in photographs(tmp_path, 3)]
     assert {found.modality for found in taken} <= {"photograph", None}
     noise = non_lesions.pictures(1)["noise"][0]
@@ -300,6 +300,6 @@ def test_another_networks_file_under_this_manifest_is_refused(release: Release, 
 
 def test_pictures_are_prepared_as_the_manifest_says(release: Release, tmp_path: Path) -> None:
     Image.new("RGB", (90, 60), (10, 20, 30)).save(tmp_path / "a.png")
-    wanted = release.artifact.manifest.input
+    geometry = release.artifact.manifest.input
     row = table.Row(tmp_path / "a.png", "akiec", "g", "train", "s")
-    assert image_pool.load([row], wanted.size, wanted.geometry, wanted.resample).shape == (1, 40, 40, 3)
+    assert image_pool.load([row], geometry.size, geometry.geometry, geometry.resample).shape == (1, 40, 40, 3)

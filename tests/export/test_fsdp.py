@@ -125,7 +125,7 @@ def changed(**changes: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("state", "said"),
+    ("state", "message"),
     [
         (changed(lm_head__weight=None), r"1 missing \(lm_head.weight\)"),
         (changed(lm_head__weight=torch.zeros(3, 3)), r"1 of another shape \(lm_head.weight\)"),
@@ -134,9 +134,9 @@ def changed(**changes: Any) -> dict[str, Any]:
     ],
     ids=["missing", "shape", "unknown", "adapter"],
 )
-def test_what_does_not_fit_is_named(state: dict[str, Any], said: str, base: Path, tmp_path: Path) -> None:
+def test_what_does_not_fit_is_named(state: dict[str, Any], message: str, base: Path, tmp_path: Path) -> None:
     checkpoint = save(tmp_path / "checkpoint", {"model": state})
-    with pytest.raises(VlmCheckpointError, match=said):
+    with pytest.raises(VlmCheckpointError, match=message):
         consolidate(checkpoint, str(base), tmp_path / "servable")
     assert not (tmp_path / "servable").exists()
 

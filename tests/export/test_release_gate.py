@@ -52,8 +52,8 @@ def test_several_runs_become_one_artifact_that_says_where_it_comes_from(work: Pa
     assert manifest.provenance.command.startswith("melalog")
     assert manifest.provenance.config["backbone"] == "test_efficientnet"
     assert manifest.ood_threshold is not None
-    kept = out_of_fold.read(work / "both" / "out_of_fold.csv")
-    assert len(kept.rows) == manifest.calibration.n
+    stored = out_of_fold.read(work / "both" / "out_of_fold.csv")
+    assert len(stored.rows) == manifest.calibration.n
     card = (work / "both" / "MODEL_CARD.md").read_text()
     assert "test_efficientnet and test_efficientnet, 40 px" in card
     assert "No lesion or patient that the" in card
@@ -62,11 +62,11 @@ def test_several_runs_become_one_artifact_that_says_where_it_comes_from(work: Pa
 
 
 def test_a_candidate_no_worse_takes_the_released_place(candidate: Path, released: Path, work: Path) -> None:
-    said = melalog("release", candidate, "--data", work / "data", "--released", released, "--dry-run")
-    assert "the gate is open; --dry-run" in said
+    output = melalog("release", candidate, "--data", work / "data", "--released", released, "--dry-run")
+    assert "the gate is open; --dry-run" in output
     assert Artifact.load(released).manifest.name == "test_efficientnet"
-    said = melalog("release", candidate, "--data", work / "data", "--released", released)
-    assert "REFUSED" not in said
+    output = melalog("release", candidate, "--data", work / "data", "--released", released)
+    assert "REFUSED" not in output
     assert Artifact.load(released).manifest.name == "test_efficientnet+test_efficientnet"
     assert {path.name for path in released.parent.iterdir()} == {"candidate", "released"}
 
@@ -99,9 +99,9 @@ def test_a_worse_candidate_is_refused_and_nothing_changes(
     turned(candidate)
     perfect(released)
     before = (released / "manifest.json").read_bytes()
-    said = melalog("release", candidate, "--data", work / "data", "--released", released, code=1)
-    assert "REFUSED AUC, held out by both" in said
-    assert "not released: nothing was changed" in said
+    output = melalog("release", candidate, "--data", work / "data", "--released", released, code=1)
+    assert "REFUSED AUC, held out by both" in output
+    assert "not released: nothing was changed" in output
     assert (released / "manifest.json").read_bytes() == before
 
 
@@ -131,8 +131,8 @@ def test_stored_scores_of_another_network_are_refused(candidate: Path, released:
     seal(candidate, out_of_fold_sha256=None)
     assert "has no hash of out_of_fold.csv" in gate(candidate, released, work)["held-out scores"].detail
     (released / "out_of_fold.csv").write_text((released / "out_of_fold.csv").read_text() + "\n")
-    said = melalog("release", candidate, "--data", work / "data", "--released", released, code=2)
-    assert "is not the file that was released" in said
+    output = melalog("release", candidate, "--data", work / "data", "--released", released, code=2)
+    assert "is not the file that was released" in output
 
 
 def test_slope_and_offset_count(candidate: Path, released: Path, work: Path) -> None:
@@ -146,9 +146,9 @@ def test_slope_and_offset_count(candidate: Path, released: Path, work: Path) -> 
     change(candidate, calibration={**stored, "slope": 0.6, "offset": 0.8})
     checks = list(held_out.reproduced(Artifact.load(candidate), work / "data"))
     assert [check.passed for check in checks] == [True], checks
-    kept = out_of_fold.read(candidate / "out_of_fold.csv")
-    p = softmax(fitted.apply(kept.scores), axis=1)[:, MELANOMA]
-    ece = statistics.expected_calibration_error(np.array([row.melanoma for row in kept.rows], np.float64), p)
+    stored = out_of_fold.read(candidate / "out_of_fold.csv")
+    p = softmax(fitted.apply(stored.scores), axis=1)[:, MELANOMA]
+    ece = statistics.expected_calibration_error(np.array([row.melanoma for row in stored.rows], np.float64), p)
     check = next(held_out.calibrated(Artifact.load(candidate), work / "data"))
     assert f"ECE {ece:.3f} of model.onnx itself on {len(p)} images" in check.detail
 
@@ -208,15 +208,15 @@ def tiny_row(i: int, *, melanoma: bool, sex: str) -> release_gate.table.Row:
 
 def test_missing_held_out_scores_and_a_tampered_file_are_named(candidate: Path, released: Path, work: Path) -> None:
     (released / "out_of_fold.csv").unlink()
-    said = melalog("release", candidate, "--data", work / "data", "--released", released, code=2)
-    assert "`melalog export classifier` writes it" in said
+    output = melalog("release", candidate, "--data", work / "data", "--released", released, code=2)
+    assert "`melalog export classifier` writes it" in output
     with (candidate / "model.onnx").open("ab") as file:
         file.write(b"x")
-    said = melalog("release", candidate, "--data", work / "data", "--released", released, code=2)
-    assert "is not the file that was released" in said
+    output = melalog("release", candidate, "--data", work / "data", "--released", released, code=2)
+    assert "is not the file that was released" in output
 
 
 def test_a_run_that_is_not_finished_is_named(work: Path, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
-    made = ("--out", tmp_path / "out", "--data", work / "data", "--config", work / "plan.yaml")
-    assert "is not a finished run" in melalog("export", "classifier", tmp_path / "run", *made, code=2)
+    options = ("--out", tmp_path / "out", "--data", work / "data", "--config", work / "plan.yaml")
+    assert "is not a finished run" in melalog("export", "classifier", tmp_path / "run", *options, code=2)

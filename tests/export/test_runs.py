@@ -21,8 +21,8 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # torch's exporter warns of i
 
 def export(work: Path, out: Path, *runs: str | Path, config: Path | None = None, words: tuple[str | Path, ...] = (),
            code: int = 0) -> str:  # fmt: skip
-    made = ("--out", out, "--data", work / "data", "--config", config or work / "plan.yaml")
-    return melalog("export", "classifier", *[work / run for run in runs], *made, *words, code=code)
+    options = ("--out", out, "--data", work / "data", "--config", config or work / "plan.yaml")
+    return melalog("export", "classifier", *[work / run for run in runs], *options, *words, code=code)
 
 
 @pytest.fixture(scope="session")
@@ -75,12 +75,12 @@ def test_what_the_first_weights_and_the_teacher_learned_from_counts(work: Path) 
 def test_a_run_that_learned_the_calibration_fold_is_refused(work: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.yaml"
     other.write_text(PLAN + "fold_seed: 7\n")
-    said = export(work, tmp_path / "out", "run1", config=other, code=2)
-    assert "run1 has learned from" in said
-    assert "fold_seed 42 there, 7 in the plan" in said
+    output = export(work, tmp_path / "out", "run1", config=other, code=2)
+    assert "run1 has learned from" in output
+    assert "fold_seed 42 there, 7 in the plan" in output
     assert not list(tmp_path.glob("out*"))
-    said = export(work, tmp_path / "out", "run1", config=other, words=("--trust-plan",), code=2)
-    assert "run1 has learned from" in said
+    output = export(work, tmp_path / "out", "run1", config=other, words=("--trust-plan",), code=2)
+    assert "run1 has learned from" in output
 
 
 @pytest.mark.parametrize(
@@ -104,11 +104,11 @@ def test_an_old_run_needs_to_be_vouched_for(work: Path, tmp_path: Path) -> None:
 
     _, about = initial_weights.read(path)
     state = safetensors.torch.load_file(path)
-    kept = {key: value for key, value in about.items() if key in {"backbone", "normalisation", "pad_type", "size"}}
-    safetensors.torch.save_file(state, tmp_path / "old" / "network.safetensors", kept)
-    said = export(work, tmp_path / "out", tmp_path / "old", code=2)
-    assert "does not say what it learned from" in said
-    assert "--trust-plan" in said
+    metadata = {key: value for key, value in about.items() if key in {"backbone", "normalisation", "pad_type", "size"}}
+    safetensors.torch.save_file(state, tmp_path / "old" / "network.safetensors", metadata)
+    output = export(work, tmp_path / "out", tmp_path / "old", code=2)
+    assert "does not say what it learned from" in output
+    assert "--trust-plan" in output
     config = TrainConfig.load(work / "plan.yaml")
     ensemble.check(
         ensemble.load([tmp_path / "old"]), config, make_folds(config, work / "data").calibration, trust_plan=True
@@ -123,16 +123,16 @@ def test_networks_of_folds_are_calibrated_on_out_of_fold_predictions(
     assert "cannot calibrate 2 views" in export(
         work, tmp_path / "out", crossed / "refit", words=(*words, "--views", "2"), code=2
     )
-    said = export(work, tmp_path / "out", crossed / "refit", words=words)
-    assert "candidate written to" in said
+    output = export(work, tmp_path / "out", crossed / "refit", words=words)
+    assert "candidate written to" in output
     artifact = Artifact.load(tmp_path / "out")
     predictions = out_of_fold.read(crossed / "out_of_fold.csv")
     assert artifact.manifest.calibration.n == sum(row.source == "ham10000" for row in predictions.rows)
     assert "out-of-fold predictions of 2 folds" in artifact.manifest.calibration.data
     assert (tmp_path / "out" / "out_of_fold.csv").read_bytes() == (crossed / "out_of_fold.csv").read_bytes()
     assert "have learned every fold" in (tmp_path / "out" / "MODEL_CARD.md").read_text()
-    seen = make_folds(TrainConfig.load(work / "plan.yaml"), work / "data")
-    assert artifact.manifest.training_data_sha256 != table.digest(seen.train)
+    folds = make_folds(TrainConfig.load(work / "plan.yaml"), work / "data")
+    assert artifact.manifest.training_data_sha256 != table.digest(folds.train)
     checks = [*held_out.reproduced(artifact, work / "data"), *held_out.calibrated(artifact, work / "data")]
     assert [check.name for check in checks if not check.passed] in ([], ["calibration"])
     assert "are not computed again" in checks[0].detail
@@ -152,9 +152,9 @@ def test_a_picture_that_breaks_in_the_middle_leaves_nothing(work: Path, tmp_path
     config = TrainConfig.load(work / "plan.yaml")
     broken = make_folds(config, tmp_path / "data").calibration[-1].path
     broken.write_bytes(b"\xff\xd8 broken")
-    made = ("--out", tmp_path / "out", "--data", tmp_path / "data", "--config", work / "plan.yaml")
-    said = melalog("export", "classifier", work / "run1", *made, code=2)
-    assert "cannot read the image" in said
+    options = ("--out", tmp_path / "out", "--data", tmp_path / "data", "--config", work / "plan.yaml")
+    output = melalog("export", "classifier", work / "run1", *options, code=2)
+    assert "cannot read the image" in output
     assert not list(tmp_path.glob("out*"))
 
 
@@ -169,10 +169,10 @@ def test_own_pictures_alone_become_a_candidate_that_says_what_was_not_measured(t
     (tmp_path / "plan.yaml").write_text(f"{PLAN}table: {tmp_path / 'clinic.csv'}\ncalibration_source: null\n")
     (tmp_path / "empty").mkdir()
     run = ("--out", tmp_path / "run", "--data", tmp_path / "empty", "--config", tmp_path / "plan.yaml")
-    said = melalog("train", "classifier", *run)
-    assert "released" not in said.replace("the released model", "")
-    assert f"candidate written to {tmp_path / 'run' / 'artifact'}" in said
-    assert "not measured: ham10000 test: not in the data folder" in said
+    output = melalog("train", "classifier", *run)
+    assert "released" not in output.replace("the released model", "")
+    assert f"candidate written to {tmp_path / 'run' / 'artifact'}" in output
+    assert "not measured: ham10000 test: not in the data folder" in output
     artifact = Artifact.load(tmp_path / "run" / "artifact")
     assert artifact.manifest.files["model.onnx"].metrics["clinic_test_melanoma_auc"].n == 14
     assert artifact.manifest.provenance is not None

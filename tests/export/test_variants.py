@@ -1,4 +1,4 @@
-"""INT8, fp16 and Triton's repository of the released model, and what decides whether a file is kept."""
+"""INT8, fp16 and Triton's repository of the released model, and the rules for shipping a file."""
 
 import json
 import shutil
@@ -41,9 +41,9 @@ def test_int8_keeps_the_contract_and_about_the_answers(
 ) -> None:
     monkeypatch.setattr(int8, "MAX_SHIFT", 10)  # this network would keep all in float
     int8.write(RELEASED / MODEL_FILE, cache, tmp_path / int8.FILE)
-    found, wanted = measurement.run(tmp_path / int8.FILE, cache), measurement.run(RELEASED / MODEL_FILE, cache)
-    assert found.keys() == wanted.keys()
-    assert found["classes"] == pytest.approx(wanted["classes"], abs=0.2)
+    found, reference = measurement.run(tmp_path / int8.FILE, cache), measurement.run(RELEASED / MODEL_FILE, cache)
+    assert found.keys() == reference.keys()
+    assert found["classes"] == pytest.approx(reference["classes"], abs=0.2)
     assert (tmp_path / int8.FILE).stat().st_size < 0.7 * (RELEASED / MODEL_FILE).stat().st_size
 
 
@@ -52,8 +52,8 @@ def test_fp16_keeps_types_and_answers(cache: np.ndarray, tmp_path: Path) -> None
     session = onnxruntime.InferenceSession(tmp_path / fp16.FILE, providers=["CPUExecutionProvider"])
     assert [tensor.type for tensor in session.get_inputs()] == ["tensor(uint8)"]
     assert {tensor.type for tensor in session.get_outputs()} == {"tensor(float)"}
-    found, wanted = measurement.run(tmp_path / fp16.FILE, cache), measurement.run(RELEASED / MODEL_FILE, cache)
-    assert found["classes"] == pytest.approx(wanted["classes"], abs=0.01)
+    found, reference = measurement.run(tmp_path / fp16.FILE, cache), measurement.run(RELEASED / MODEL_FILE, cache)
+    assert found["classes"] == pytest.approx(reference["classes"], abs=0.01)
 
 
 def test_a_variant_is_named_with_its_hash_and_a_failure_leaves_the_artifact_alone(artifact: Artifact) -> None:
@@ -136,11 +136,11 @@ def test_the_triton_repository_is_what_triton_reads(tmp_path: Path, device: str,
     assert [tensor.name for tensor in config.input] == [tensor.name for tensor in session.get_inputs()]
     assert config.input[0].data_type == model_config_pb2.TYPE_UINT8
     answers = session.run(None, {"image": np.zeros((2, *config.input[0].dims), np.uint8)})
-    for told, real, answer in zip(config.output, session.get_outputs(), answers, strict=True):
-        assert told.name == real.name
-        assert told.data_type == model_config_pb2.TYPE_FP32
-        # A scalar per image is told as [1] reshaped to [].
-        shape = list(told.reshape.shape) if told.HasField("reshape") else list(told.dims)
+    for declared, real, answer in zip(config.output, session.get_outputs(), answers, strict=True):
+        assert declared.name == real.name
+        assert declared.data_type == model_config_pb2.TYPE_FP32
+        # A scalar per image is declared as [1] reshaped to [].
+        shape = list(declared.reshape.shape) if declared.HasField("reshape") else list(declared.dims)
         assert shape == list(answer.shape[1:])
     assert config.instance_group[0].kind == model_config_pb2.ModelInstanceGroup.Kind.Value(kind)
     assert config.dynamic_batching.max_queue_delay_microseconds > 0
@@ -215,11 +215,11 @@ def test_int8_leaves_in_float_what_rounding_would_ruin(tmp_path: Path, monkeypat
     monkeypatch.setattr(int8, "MAX_SHIFT", 0.02)
     write_network(tmp_path / MODEL_FILE)
     shown = np.random.default_rng(0).integers(0, 256, (8, 16, 16, 3), np.uint8)
-    kept = int8.write(tmp_path / MODEL_FILE, shown, tmp_path / int8.FILE)
-    assert {"wild", "reader"} <= set(kept)
-    assert len(kept) < 4
-    found, wanted = (measurement.run(tmp_path / name, shown)["logit"] for name in (int8.FILE, MODEL_FILE))
-    assert found == pytest.approx(wanted, abs=0.02)
+    in_float = int8.write(tmp_path / MODEL_FILE, shown, tmp_path / int8.FILE)
+    assert {"wild", "reader"} <= set(in_float)
+    assert len(in_float) < 4
+    found, reference = (measurement.run(tmp_path / name, shown)["logit"] for name in (int8.FILE, MODEL_FILE))
+    assert found == pytest.approx(reference, abs=0.02)
     everything = tmp_path / "everything.onnx"
     int8._quantise(tmp_path / MODEL_FILE, shown, everything, [])  # noqa: SLF001
-    assert np.abs(measurement.run(everything, shown)["logit"] - wanted).max() > 0.1
+    assert np.abs(measurement.run(everything, shown)["logit"] - reference).max() > 0.1

@@ -29,20 +29,20 @@ def test_the_merged_checkpoint_is_one_the_engine_loads(merged: Path) -> None:
 
 
 def test_the_shipped_graph_is_that_checkpoint(merged: Path) -> None:
-    told = Artifact.load(RELEASED).manifest
+    manifest = Artifact.load(RELEASED).manifest
     model, processor = vlm.load(merged)
-    assert told.prompt_ids == conversation.encode(processor, told.question).prompt
-    images = vlm.probe_images(told.input, 16)
-    asked = vlm_graph.GraphPredictor(RELEASED / MODEL_FILE, processor, told.prompt_ids)
-    graph = 1 / (1 + np.exp(-log_odds(asked(images))))
-    np.testing.assert_allclose(graph, vlm.p_yes(model, processor, images, told.question), atol=2e-3)
+    assert manifest.prompt_ids == conversation.encode(processor, manifest.question).prompt
+    images = vlm.probe_images(manifest.input, 16)
+    predictor = vlm_graph.GraphPredictor(RELEASED / MODEL_FILE, processor, manifest.prompt_ids)
+    graph = 1 / (1 + np.exp(-log_odds(predictor(images))))
+    np.testing.assert_allclose(graph, vlm.p_yes(model, processor, images, manifest.question), atol=2e-3)
 
 
 def test_the_adapter_is_what_makes_the_answer() -> None:
-    told = Artifact.load(RELEASED).manifest
-    images = vlm.probe_images(told.input, 8)
-    without = vlm.p_yes(*vlm.load(BASE), images, told.question)
-    with_adapter = vlm.p_yes(*vlm.load(BASE, ADAPTER), images, told.question)
+    manifest = Artifact.load(RELEASED).manifest
+    images = vlm.probe_images(manifest.input, 8)
+    without = vlm.p_yes(*vlm.load(BASE), images, manifest.question)
+    with_adapter = vlm.p_yes(*vlm.load(BASE, ADAPTER), images, manifest.question)
     assert np.abs(without - with_adapter).max() > 0.05
 
 

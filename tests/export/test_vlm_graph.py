@@ -15,7 +15,7 @@ from models.vlm.training.pretrain.questions import corpus
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[object, object, list[int], Path]:
+def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[object, object, list[int], Path]:
     torch.manual_seed(0)
     processor = small.processor(corpus())
     model = small.build(processor.tokenizer).half().float().eval()  # a checkpoint's own rounding
@@ -26,9 +26,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[object, object, list
 
 
 def test_the_graph_answers_as_transformers_does_from_picture_to_token(
-    made: tuple[object, object, list[int], Path],
+    exported: tuple[object, object, list[int], Path],
 ) -> None:
-    model, processor, prompt, path = made
+    model, processor, prompt, path = exported
     rng = np.random.default_rng(0)
     images = [Image.fromarray(rng.integers(0, 256, (small.SIDE, small.SIDE, 3)).astype(np.uint8)) for _ in range(5)]
     by_graph = vlm_graph.GraphPredictor(path, processor, prompt)(images)
@@ -41,16 +41,16 @@ def test_the_graph_answers_as_transformers_does_from_picture_to_token(
             assert listed[token] == pytest.approx(logprob, abs=2e-3)
 
 
-def test_the_file_is_half_the_weights(made: tuple[object, object, list[int], Path]) -> None:
-    model, _, _, path = made
+def test_the_file_is_half_the_weights(exported: tuple[object, object, list[int], Path]) -> None:
+    model, _, _, path = exported
     parameters = sum(p.numel() for p in model.parameters())  # type: ignore[attr-defined]
     assert path.stat().st_size < 2.3 * parameters
 
 
 def test_a_graph_that_computes_something_else_is_refused(
-    made: tuple[object, object, list[int], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    exported: tuple[object, object, list[int], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model, processor, prompt, _ = made
+    model, processor, prompt, _ = exported
     whole = vlm_graph.halve
 
     def spoilt(path: Path) -> None:

@@ -17,7 +17,7 @@ from models.vlm.serving.artifact import Artifact
 from models.vlm.serving.preprocess import View
 
 VIEW = View(size=16, geometry="squash", resample="bilinear")
-TOLD = {
+FIELDS = {
     "name": "n",
     "version": "1",
     "purpose": "tests",
@@ -39,14 +39,14 @@ def by_brightness(images: Sequence[Image.Image]) -> list[list[tuple[str, float]]
 @pytest.fixture
 def rows(tmp_path: Path) -> list[Row]:
     rng = np.random.default_rng(0)
-    made = []
+    rows = []
     for number in range(60):
         melanoma = number % 3 == 0
         level = int(np.clip(rng.normal(90 if melanoma else 150, 40), 0, 255))
         path = tmp_path / f"{number}.png"
         Image.new("RGB", (40, 30), (level,) * 3).save(path)
-        made.append(Row(path, "mel" if melanoma else "nv", f"g{number}", "train", "ham10000"))
-    return made
+        rows.append(Row(path, "mel" if melanoma else "nv", f"g{number}", "train", "ham10000"))
+    return rows
 
 
 def test_a_fold_gives_calibration_spread_and_threshold(rows: list[Row]) -> None:
@@ -86,7 +86,7 @@ def test_the_manifest_holds_every_file(rows: list[Row], tmp_path: Path) -> None:
     (folder / "merged" / "weights.bin").write_bytes(b"weights")
     (folder / "model.onnx").write_bytes(b"a graph")
     fitted = vlm_release.fit(by_brightness, rows, VIEW, "a fold")
-    written = vlm_release.write_manifest(folder, TOLD, fitted, {})
+    written = vlm_release.write_manifest(folder, FIELDS, fitted, {})
     assert list(written.manifest.files) == ["model.onnx"]
     assert list(written.manifest.engine_files) == ["merged/weights.bin"]
     assert json.loads((folder / "manifest.json").read_text())["schema_version"] == 1

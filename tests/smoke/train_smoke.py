@@ -55,8 +55,8 @@ class Chain:
         os.environ.update(self.env)
         photographs = self.data / "pad_ufes_20"
         shutil.copytree(self.data / "ham10000", photographs)
-        told = (photographs / "ham10000.csv").rename(photographs / "pad_ufes_20.csv")
-        told.write_text(told.read_text().replace("ham10000-", "pad-").replace(",test", ",train"))
+        csv = (photographs / "ham10000.csv").rename(photographs / "pad_ufes_20.csv")
+        csv.write_text(csv.read_text().replace("ham10000-", "pad-").replace(",test", ",train"))
         (work / "plan.yaml").write_text(PLAN)
 
     def step(
@@ -65,22 +65,22 @@ class Chain:
         began = time.monotonic()
         process = start([*launcher, *map(str, words)], self.env)
         output, _ = process.communicate(timeout=170)
-        said = " ".join(output.replace("│", " ").split())
-        if code not in {None, process.returncode} or says not in said:
+        flattened = " ".join(output.replace("│", " ").split())
+        if code not in {None, process.returncode} or says not in flattened:
             console.print(output)
-            wanted = f"exit {code}" + (f" and {says!r}" if says else "")
-            raise SystemExit(f"{name}: exit {process.returncode}, wanted {wanted}")
+            expected = f"exit {code}" + (f" and {says!r}" if says else "")
+            raise SystemExit(f"{name}: exit {process.returncode}, expected {expected}")
         console.print(f"[green]ok[/] {name:52} {time.monotonic() - began:5.1f} s")
         return output
 
     def here(self, name: str, *words: object, code: int = 0, says: str = "") -> str:
         """The same in this process: what starts once need not be waited for at every step."""
         began = time.monotonic()
-        said = melalog(*map(str, words), code=code)
-        if says not in said:
-            raise SystemExit(f"{name}: wanted {says!r}, and not\n{said}")
+        output = melalog(*map(str, words), code=code)
+        if says not in output:
+            raise SystemExit(f"{name}: expected {says!r}, got\n{output}")
         console.print(f"[green]ok[/] {name:52} {time.monotonic() - began:5.1f} s")
-        return said
+        return output
 
     def train(self, run: str, seed: int, *changes: str) -> list[object]:
         plan = ["--config", self.work / "plan.yaml"]
@@ -90,8 +90,8 @@ class Chain:
 
     def export(self, name: str, runs: list[str]) -> None:
         paths = [self.work / run for run in runs]
-        made = ("--out", self.work / name, "--config", self.work / "plan.yaml", "--version", "1.0.0")
-        self.here(f"calibrated, gated, exported: {' + '.join(runs)}", "export", "classifier", *paths, *made)
+        options = ("--out", self.work / name, "--config", self.work / "plan.yaml", "--version", "1.0.0")
+        self.here(f"calibrated, gated, exported: {' + '.join(runs)}", "export", "classifier", *paths, *options)
 
     def killed(self, run: str, seed: int) -> None:
         """Two processes, killed without warning once a checkpoint is there."""
@@ -138,7 +138,7 @@ def main() -> None:
         if "<html" not in (work / "report" / "report.html").read_text():
             raise SystemExit("evaluated: no report")
         chain.here("as a Triton repository", "export", "triton", work / "new", "--out", work / "triton")
-        chain.step("INT8, kept only if worth it", "export", "int8", work / "new", code=None, says="speed x")
+        chain.step("INT8, kept only if faster", "export", "int8", work / "new", code=None, says="speed x")
         old = ("--released", work / "old")
         chain.here("a worse candidate is refused", "release", work / "bad", *old, code=1,
                                  says="REFUSED AUC, held out by both")  # fmt: skip

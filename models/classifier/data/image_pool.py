@@ -26,7 +26,7 @@ def read(row: Row, size: int, geometry: Geometry, resample: Filter) -> NDArray[n
         with Image.open(row.path) as image:
             return prepare(ImageOps.exif_transpose(image).convert("RGB"), size, geometry, resample)
     except (OSError, Image.DecompressionBombError, SyntaxError) as error:  # Pillow's PNG reader raises SyntaxError
-        raise ValueError(f"cannot read the picture {row.path}") from error
+        raise ValueError(f"cannot read the image {row.path}") from error
 
 
 def load(rows: Sequence[Row], size: int, geometry: Geometry, resample: Filter) -> NDArray[np.uint8]:

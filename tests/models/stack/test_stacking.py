@@ -1,4 +1,4 @@
-"""The stack's fit against what is known: the weights that made the data, and the bound."""
+"""The stack's fit against known weights that generated the data, and the bound."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ PREVALENCE = 0.2
 BASE = float(np.log(PREVALENCE / (1 - PREVALENCE)))
 
 
-def made(n: int, first: float, second: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def sample(n: int, first: float, second: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
     a, b = rng.normal(0, 2, n), rng.normal(0, 2, n)
     p = 1 / (1 + np.exp(-(BASE + first * a + second * b)))
@@ -22,7 +22,7 @@ def made(n: int, first: float, second: float, seed: int = 0) -> tuple[np.ndarray
 
 
 def test_it_agrees_with_plain_logistic_regression_where_no_weight_is_on_its_bound() -> None:
-    a, b, truth = made(3000, 0.8, 0.4)
+    a, b, truth = sample(3000, 0.8, 0.4)
     found = stacking.fit(a, b, truth, PREVALENCE)
     plain = LogisticRegression(C=1e9, tol=1e-8).fit(np.stack([a, b], 1), truth)
     assert [found.classifier, found.vlm] == pytest.approx(plain.coef_[0].tolist(), abs=1e-3)
@@ -30,14 +30,14 @@ def test_it_agrees_with_plain_logistic_regression_where_no_weight_is_on_its_boun
 
 
 def test_a_model_that_speaks_the_wrong_way_round_gets_no_weight() -> None:
-    a, b, truth = made(2000, 0.8, -0.5)
+    a, b, truth = sample(2000, 0.8, -0.5)
     found = stacking.fit(a, b, truth, PREVALENCE)
     assert found.vlm == 0
     assert found.classifier > 0.5
 
 
 def test_weighing_rows_is_repeating_them() -> None:
-    a, b, truth = made(300, 0.7, 0.3)
+    a, b, truth = sample(300, 0.7, 0.3)
     times = np.random.default_rng(1).integers(0, 3, 300)
     weighed = stacking.fit(a, b, truth, PREVALENCE, times.astype(float))
     repeated = stacking.fit(*(np.repeat(x, times) for x in (a, b, truth)), PREVALENCE)
@@ -47,7 +47,7 @@ def test_weighing_rows_is_repeating_them() -> None:
 @settings(max_examples=15)
 @given(st.floats(-1, 1), st.floats(-1, 1), st.integers(0, 1000))
 def test_more_evidence_for_melanoma_never_lowers_the_stack(first: float, second: float, seed: int) -> None:
-    a, b, truth = made(200, first, second, seed)
+    a, b, truth = sample(200, first, second, seed)
     if not 0 < truth.sum() < len(truth):
         return
     found = stacking.fit(a, b, truth, PREVALENCE)

@@ -29,9 +29,9 @@ PLAN: dict[str, Any] = {
 @cache
 def processor() -> MllamaProcessor:
     """The real processor, for images of one small tile."""
-    made = small.processor([QUESTION, "Yes", "No", "user", "assistant"])
-    made.image_processor = MllamaImageProcessor(size={"height": SIDE, "width": SIDE}, max_image_tiles=1)
-    return made
+    created = small.processor([QUESTION, "Yes", "No", "user", "assistant"])
+    created.image_processor = MllamaImageProcessor(size={"height": SIDE, "width": SIDE}, max_image_tiles=1)
+    return created
 
 
 def config(width: int = 32) -> MllamaConfig:
@@ -71,11 +71,11 @@ def config(width: int = 32) -> MllamaConfig:
 def model(seed: int = 0, width: int = 32) -> Any:
     """Random weights with open gates, in evaluation mode."""
     torch.manual_seed(seed)
-    made = MllamaForConditionalGeneration(config(width)).eval()
-    for name, parameter in made.named_parameters():
+    created = MllamaForConditionalGeneration(config(width)).eval()
+    for name, parameter in created.named_parameters():
         if name.endswith(("cross_attn_attn_gate", "cross_attn_mlp_gate")):
             parameter.data.fill_(1.0)
-    return made
+    return created
 
 
 def write_base(folder: Path, seed: int = 0, width: int = 32) -> Path:

@@ -81,9 +81,9 @@ def test_the_eight_turns_are_eight_and_lose_nothing() -> None:
 
 def test_kept_and_read_pictures_are_the_same_where_no_side_is_too_long(data: Path) -> None:
     rows = table.read(data, "ham10000")[:3]
-    kept = Source(rows, View(size=48, geometry="squash"))
+    cached = Source(rows, View(size=48, geometry="squash"))
     read = Source(rows, View(size=48, geometry="keep"))
-    assert np.asarray(kept.take([1])).shape == (1, 48, 48, 3)
+    assert np.asarray(cached.take([1])).shape == (1, 48, 48, 3)
     assert [image.size for image in read.take([0, 2])] == [(48, 36)] * 2
     assert read.take([0], [1])[0].size == (36, 48)
 

@@ -41,7 +41,7 @@ def test_answers_of_several_tokens_will_do(processor: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("template", "said"),
+    ("template", "message"),
     [
         ("", "no chat template"),
         ("{{ bos_token }}" + small.CHAT_TEMPLATE, "first token twice"),
@@ -51,9 +51,9 @@ def test_answers_of_several_tokens_will_do(processor: Any) -> None:
     ],
     ids=["none", "double", "no image", "another role", "same beginning"],
 )
-def test_a_template_that_is_not_the_model_s_is_refused(template: str, said: str, processor: Any) -> None:
+def test_a_template_that_is_not_the_model_s_is_refused(template: str, message: str, processor: Any) -> None:
     processor.chat_template = processor.tokenizer.chat_template = template
-    with pytest.raises(TokenizerError, match=said):
+    with pytest.raises(TokenizerError, match=message):
         conversation.encode(processor, QUESTION)
 
 

@@ -74,9 +74,9 @@ def test_both_names_of_the_held_out_split_are_the_same_pictures(name: str, modul
 
 
 def test_split_names_are_the_user_s(module: ModuleType) -> None:
-    named = config(train_split="learn", test_split="look")
+    named = config(train_split="learn", test_split="held")
     assert module.get_custom_dataset(named, tiny.processor(), "learn")
-    assert module.get_custom_dataset(named, tiny.processor(), "look")
+    assert module.get_custom_dataset(named, tiny.processor(), "held")
     with pytest.raises(ValueError, match="no split 'extra': there are"):
         module.get_custom_dataset(config(), tiny.processor(), "extra")
 

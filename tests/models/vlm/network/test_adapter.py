@@ -22,7 +22,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny.write_base(tmp_path_factory.mktemp("base"))
 
 
-def made(folder: Path, base: Path, **changes: Any) -> Path:
+def write_adapter(folder: Path, base: Path, **changes: Any) -> Path:
     """A fresh adapter with our record."""
     adapted = lora.adapt(tiny.model(), Lora(**changes), "some/base", None)
     adapted.save_pretrained(folder, save_embedding_layers=False)
@@ -32,18 +32,18 @@ def made(folder: Path, base: Path, **changes: Any) -> Path:
 
 
 def test_an_adapter_of_this_base_is_accepted(base: Path, tmp_path: Path) -> None:
-    assert check_adapter(made(tmp_path, base), base)["base"] == "some/base"
+    assert check_adapter(write_adapter(tmp_path, base), base)["base"] == "some/base"
 
 
 def test_an_adapter_without_our_record_is_judged_by_its_shapes(base: Path, tmp_path: Path) -> None:
-    (made(tmp_path, base) / adapter.RECORD).unlink()
+    (write_adapter(tmp_path, base) / adapter.RECORD).unlink()
     assert check_adapter(tmp_path, base) == {}
 
 
 def test_another_base_of_the_same_shape_is_noticed(base: Path, tmp_path: Path) -> None:
     other = tiny.write_base(tmp_path / "other", seed=1)
     with pytest.raises(AdapterError, match="made for some/base, whose weights are not those in"):
-        check_adapter(made(tmp_path / "adapter", base), other)
+        check_adapter(write_adapter(tmp_path / "adapter", base), other)
 
 
 def test_one_retrained_weight_is_another_base(base: Path, tmp_path: Path) -> None:
@@ -57,11 +57,11 @@ def test_one_retrained_weight_is_another_base(base: Path, tmp_path: Path) -> Non
 def test_a_base_of_another_shape_is_noticed(base: Path, tmp_path: Path) -> None:
     other = tiny.write_base(tmp_path / "other", width=16)
     with pytest.raises(AdapterError, match=r"made for some/base: its .* does not fit"):
-        check_adapter(made(tmp_path / "adapter", base), other)
+        check_adapter(write_adapter(tmp_path / "adapter", base), other)
 
 
 def test_an_adapter_on_the_vision_tower_is_not_for_every_engine(base: Path, tmp_path: Path) -> None:
-    folder = made(tmp_path, base, vision=True)
+    folder = write_adapter(tmp_path, base, vision=True)
     with pytest.raises(VisionAdapterError, match="merge it"):
         check_adapter(folder, base)
     assert check_adapter(folder, base, language_only=False)
@@ -69,13 +69,13 @@ def test_an_adapter_on_the_vision_tower_is_not_for_every_engine(base: Path, tmp_
 
 @pytest.mark.parametrize("name", [adapter.SETTINGS, adapter.WEIGHTS])
 def test_a_folder_that_is_no_adapter_says_so(name: str, base: Path, tmp_path: Path) -> None:
-    (made(tmp_path, base) / name).unlink()
+    (write_adapter(tmp_path, base) / name).unlink()
     with pytest.raises(AdapterError, match=f"holds no {name}"):
         check_adapter(tmp_path, base)
 
 
 def test_an_adapter_of_another_kind_is_refused(base: Path, tmp_path: Path) -> None:
-    made(tmp_path, base)
+    write_adapter(tmp_path, base)
     weights = {name.replace("lora_A", "lora_magnitude"): t for name, t in load_file(tmp_path / adapter.WEIGHTS).items()}
     save_file(weights, tmp_path / adapter.WEIGHTS)
     with pytest.raises(AdapterError, match="only plain LoRA adapters"):
@@ -89,6 +89,6 @@ def test_a_base_without_weights_is_named(base: Path, tmp_path: Path) -> None:
 
 
 def test_attached_it_changes_nothing_before_training(base: Path, tmp_path: Path) -> None:
-    attached = lora.attach(tiny.model(), made(tmp_path, base))
+    attached = lora.attach(tiny.model(), write_adapter(tmp_path, base))
     assert not attached.training
     assert all(torch.all(p == 0) for name, p in attached.named_parameters() if "lora_B" in name)

@@ -147,7 +147,7 @@ def test_unsure_when_little_was_an_answer_or_near_one_half(masses: dict[str, flo
     verdict = score(logs(masses))
     assert verdict.answer == answer
     assert (verdict.confidence is None) == (answer == "Unsure")
-    assert verdict.p_yes is not None, "the raw share is told even when it is no answer"
+    assert verdict.p_yes is not None, "the raw share is reported even when it is no answer"
 
 
 def test_an_answer_cut_from_the_list_is_given_all_it_may_have() -> None:
@@ -191,7 +191,7 @@ def test_an_answer_that_was_not_listed_never_outweighs_one_that_was() -> None:
 
 
 def test_a_single_certain_token_is_not_quite_certain() -> None:
-    """A server that lists less than it was asked for; a confidence of exactly 1 would have infinite log-odds."""
+    """A server that lists fewer tokens than requested; a confidence of exactly 1 would have infinite log-odds."""
     verdict = score([("Yes", 0.0)])
     assert verdict.answer == "Yes"
     assert verdict.confidence == pytest.approx(0.999, abs=1e-4)

@@ -1,4 +1,4 @@
-"""Whatever is wrong with base, machine or account is said by name, with what to do, before anything is loaded."""
+"""Problems of base, machine or account raise an error that says what to do, before anything is loaded."""
 
 import json
 import sys
@@ -33,10 +33,10 @@ def refused(kind: type[Exception], status: int) -> Exception:
 
 
 @pytest.mark.parametrize(
-    ("raised", "named", "said"),
+    ("raised", "error", "message"),
     [
         (refused(errors.GatedRepoError, 403), GatedModelError, "request access on its model page.*hf auth login"),
-        (refused(errors.RepositoryNotFoundError, 404), BaseMissingError, "knows no"),
+        (refused(errors.RepositoryNotFoundError, 404), BaseMissingError, "the hub has no"),
         (refused(errors.RevisionNotFoundError, 404), BaseMissingError, "revision main"),
         (errors.LocalEntryNotFoundError("offline"), BaseMissingError, "cannot be reached: connect, or copy"),
         (refused(errors.HfHubHTTPError, 401), GatedModelError, "401.*HF_TOKEN"),
@@ -46,30 +46,30 @@ def refused(kind: type[Exception], status: int) -> Exception:
     ids=["gated", "unknown", "revision", "offline", "401", "403", "503"],
 )
 def test_what_the_hub_refuses_is_explained(
-    raised: Exception, named: type[Exception], said: str, monkeypatch: pytest.MonkeyPatch
+    raised: Exception, error: type[Exception], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: Any, **__: Any) -> str:
         raise raised
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse)
-    with pytest.raises(named, match=said):
+    with pytest.raises(error, match=message):
         bases.locate(LLAMA_11B)
 
 
 def test_weights_are_not_fetched_when_only_the_configuration_is_asked_for(
     base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[list[str]] = []
+    requested: list[list[str]] = []
 
     def fetch(_: str, *, revision: str | None, allow_patterns: list[str]) -> str:
         assert revision is None
-        asked.append(allow_patterns)
+        requested.append(allow_patterns)
         return str(base)
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", fetch)
     assert bases.locate(LLAMA_11B, only_config=True) == base
     assert bases.locate(LLAMA_11B) == base
-    assert ["*.safetensors" in patterns for patterns in asked] == [False, True]
+    assert ["*.safetensors" in patterns for patterns in requested] == [False, True]
 
 
 @pytest.mark.parametrize("name", ["./nowhere", "runs/vlm/base", "nowhere"])

@@ -1,4 +1,4 @@
-"""A fine-tuning plan: what is wrong with it is said before hours are spent."""
+"""A fine-tuning plan: errors are reported before training."""
 
 from pathlib import Path
 from typing import Any

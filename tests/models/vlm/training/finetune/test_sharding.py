@@ -1,4 +1,4 @@
-"""The loop's helpers: batches are made ahead in order, and FSDP 1 is refused by name."""
+"""The loop's helpers: batches are computed ahead in order, and FSDP 1 is refused by name."""
 
 import threading
 from types import SimpleNamespace
@@ -12,11 +12,11 @@ from models.vlm.vlm_errors import ShardingError
 
 
 def test_what_is_made_ahead_comes_in_order_and_one_early() -> None:
-    made: list[int] = []
+    computed: list[int] = []
     second = threading.Event()
 
     def make(step: int) -> int:
-        made.append(step)
+        computed.append(step)
         if step == 4:
             second.set()
         return step
@@ -25,7 +25,7 @@ def test_what_is_made_ahead_comes_in_order_and_one_early() -> None:
     assert next(steps) == 3
     assert second.wait(10)
     assert list(steps) == [4, 5]
-    assert made == [3, 4, 5]
+    assert computed == [3, 4, 5]
     assert list(sharding.ahead(make, 6, 6)) == []
 
 

@@ -49,13 +49,13 @@ def whole(base: Path, data: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 
 def test_it_learns_and_keeps_the_best_epoch(base: Path, data: Path, tmp_path: Path) -> None:
     config = tiny.plan(base, epochs=3, labels={"positive": ["mel", "nv", "vasc"]})
-    seen: list[tuple[int, float]] = []
+    reported: list[tuple[int, float]] = []
     run = trainer(config, data, tmp_path)
-    history = run.run(lambda epoch, _, auc: seen.append((epoch, auc)))
-    assert [epoch for epoch, _ in seen] == [1, 2, 3]
+    history = run.run(lambda epoch, _, auc: reported.append((epoch, auc)))
+    assert [epoch for epoch, _ in reported] == [1, 2, 3]
     assert history[-1]["loss"] < history[1]["loss"]
     assert [line["lr"] for line in history[1:]] == pytest.approx([0.01, 0.0085, 0.007225])
-    best = max(auc for _, auc in seen)
+    best = max(auc for _, auc in reported)
     assert best > 0.8
     # The adapter on disk is the best epoch's, applied to an untouched base.
     tuned = lora.attach(pretrained.load(base), tmp_path / "adapter")
