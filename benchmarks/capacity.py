@@ -61,7 +61,7 @@ def replicas(seconds: float, cores: float, rate: float) -> int:
 
 
 def table(name: str, seconds: dict[str, float]) -> list[str]:
-    """One line a service."""
+    """A table row for each service."""
     lines = [f"\n{name}\n", f"| service | CPU ms an assessment | CPU request | {' | '.join(f'{r}/s' for r in LOADS)} |"]
     lines.append("|---" * (3 + len(LOADS)) + "|")
     for service in SERVICES:

@@ -36,16 +36,16 @@ REFERENCE = "ONNX Runtime fp32"
 def engines(artifact: Artifact, threads: int) -> dict[str, Engine]:
     """Every engine that can serve this artifact on this processor; the first is the reference."""
     model = artifact.folder / MODEL_FILE
-    found: dict[str, Engine] = {REFERENCE: OnnxEngine(model, threads)}
+    engines_by_name: dict[str, Engine] = {REFERENCE: OnnxEngine(model, threads)}
     for name, variant in artifact.manifest.files.items():
         if variant.precision == "int8":
-            found["ONNX Runtime INT8"] = OnnxEngine(artifact.folder / name, threads)
-    found["OpenVINO f32"] = OpenVinoEngine(model, threads, "f32")
+            engines_by_name["ONNX Runtime INT8"] = OnnxEngine(artifact.folder / name, threads)
+    engines_by_name["OpenVINO f32"] = OpenVinoEngine(model, threads, "f32")
     if has_bf16():
-        found["OpenVINO bf16"] = OpenVinoEngine(model, threads, "bf16")
+        engines_by_name["OpenVINO bf16"] = OpenVinoEngine(model, threads, "bf16")
         if measured := artifact.manifest.bf16:
-            found["OpenVINO bf16 as served"] = OpenVinoEngine(model, threads, "bf16", measured.float32_before)
-    return found
+            engines_by_name["OpenVINO bf16 as served"] = OpenVinoEngine(model, threads, "bf16", measured.float32_before)
+    return engines_by_name
 
 
 def in_batches(engine: Engine, cache: NDArray[np.uint8], size: int) -> NDArray[np.float64]:

@@ -103,15 +103,15 @@ async def run(data: Path) -> None:
     for source, split, modality in SETS:
         rows = [row for row in measurement.released_rows(data, source, split) if row.group not in learned]
         answers = await assess(local, rows, modality)
-        found = np.array([LEVELS.index(answer.risk.level) for answer in answers])
+        levels = np.array([LEVELS.index(answer.risk.level) for answer in answers])
         for name, chosen in kinds(rows).items():
-            groups = [row.group for row, mine in zip(rows, chosen, strict=True) if mine]
-            shares = [statistics.share(found[chosen] == level, groups) for level in range(len(LEVELS))]
+            groups = [row.group for row, selected in zip(rows, chosen, strict=True) if selected]
+            shares = [statistics.share(levels[chosen] == level, groups) for level in range(len(LEVELS))]
             cells = [f"{value:.1%} ({low:.1%} to {high:.1%})" for value, (low, high) in shares]
             lines.append(f"| {source} {split}, {modality}, {name} | {chosen.sum()} | {' | '.join(cells)} |")
         benign = kinds(rows)["benign"]
         names = Counter(
-            name for answer, mine in zip(answers, benign, strict=True) if mine for name in answer.risk.raised_by
+            name for answer, selected in zip(answers, benign, strict=True) if selected for name in answer.risk.raised_by
         )
         shares_raised = ", ".join(f"{name} {count / benign.sum():.1%}" for name, count in names.most_common())
         raised.append(f"{source} {split}, benign images that a floor raised: {shares_raised or 'none'}")

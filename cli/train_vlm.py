@@ -36,7 +36,7 @@ def vlm(
             settings = settings.model_copy(update={"base": base})
         folds = tables.make_folds(settings, data)
         if first:
-            typer.echo(f"{len(folds.train)} pictures to learn from, {len(folds.held)} to choose the epoch on")
+            typer.echo(f"{len(folds.train)} pictures to learn from, {len(folds.held_out)} to choose the epoch on")
         trainer = FinetuneTrainer(settings, folds, out)
     except (FileNotFoundError, ValueError, VlmError) as error:  # each says what to do; pydantic names a wrong key
         raise typer.BadParameter(str(error)) from None

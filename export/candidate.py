@@ -89,14 +89,14 @@ def _from_predictions(plan: CandidatePlan) -> classifier_folder.Calibrated:
     number = len(set(predictions.folds.tolist()))
     if number == 1:
         raise ValueError(f"{plan.predictions} has one fold alone: `melalog cross-validate` writes one of several")
-    known = [i for i, row in enumerate(predictions.rows) if len(row.classes) == 1 and source in (None, row.source)]
-    outcomes = {predictions.rows[i].melanoma for i in known}
+    indices = [i for i, row in enumerate(predictions.rows) if len(row.classes) == 1 and source in (None, row.source)]
+    outcomes = {predictions.rows[i].melanoma for i in indices}
     if outcomes != {True, False}:
         raise ValueError(f"{plan.predictions} lacks images with or without melanoma of {source or 'any source'}")
-    rows = [predictions.rows[i] for i in known]
+    rows = [predictions.rows[i] for i in indices]
     some = [row for row in plan.folds.calibration if len(row.classes) == 1]
     return classifier_folder.from_scores(
-        predictions.scores[known],
+        predictions.scores[indices],
         np.array([row.label for row in rows]),
         [row.group for row in rows],
         classifier_folder.by_view(

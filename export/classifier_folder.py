@@ -67,10 +67,10 @@ def calibrate(
     network: nn.Module, rows: Sequence[table.Row], config: TrainConfig, views: int = 1, method: Method = "bcts"
 ) -> Calibrated:
     """Fit the calibration on held-out rows, and measure the effect of turning on the logit."""
-    known = [row for row in rows if len(row.classes) == 1]
-    turned = by_view(network, known, config)
+    labelled = [row for row in rows if len(row.classes) == 1]
+    turned = by_view(network, labelled, config)
     by_selected_view = [turned[VIEWS[8].index(view)] for view in VIEWS[views]]
-    labels, groups = np.array([row.label for row in known]), [row.group for row in known]
+    labels, groups = np.array([row.label for row in labelled]), [row.group for row in labelled]
     return from_scores(np.mean(by_selected_view, axis=0), labels, groups, turned, method)
 
 

@@ -42,7 +42,7 @@ def load(runs: Sequence[Path]) -> Loaded:
             raise ValueError(f"{run} is not a finished run: there is no {path}")
         state, about = initial_weights.read(path)
         if "backbone" not in about:
-            raise ValueError(f"{path} does not say of which network it is: train with `melalog train classifier`")
+            raise ValueError(f"{path} does not name its network: train with `melalog train classifier`")
         network = networks.build(
             about["backbone"],
             pad_type=about["pad_type"],
@@ -79,9 +79,9 @@ def check(loaded: Loaded, config: TrainConfig, calibration: Sequence[Row], *, tr
                 )
             continue
         for key in ("geometry", "resample"):
-            theirs, ours = record.plan.get(key), getattr(config, key)
-            if theirs != ours:
-                raise ValueError(f"{run} was trained with {key} {theirs}, and the plan says {ours}")
+            trained, planned = record.plan.get(key), getattr(config, key)
+            if trained != planned:
+                raise ValueError(f"{run} was trained with {key} {trained}, and the plan says {planned}")
         _check_groups(run, record, config, calibration)
 
 

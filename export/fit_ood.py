@@ -118,10 +118,10 @@ def _passed(
 
 def _spread(rows: Sequence[table.Row]) -> list[table.Row]:
     """At most MOST rows of each modality, of known diagnosis, chosen by hash."""
-    known = [row for row in rows if len(row.classes) == 1]
+    labelled = [row for row in rows if len(row.classes) == 1]
     sides: list[table.Row] = []
     for is_photograph in (False, True):
-        side = [row for row in known if (row.source in PHOTOGRAPHS) == is_photograph]
+        side = [row for row in labelled if (row.source in PHOTOGRAPHS) == is_photograph]
         folds = -(-len(side) // MOST)
         sides += [row for row in side if table.fold(str(row.path.name), folds, 0) == 0] if folds > 1 else side
     return sides

@@ -63,16 +63,16 @@ def consolidate(checkpoint: Path, base: str, out: Path, revision: str | None = N
 def _stored(checkpoint: Path) -> dict[str, TensorStorageMetadata]:
     """Every weight in the checkpoint, without optimiser state."""
     entries = FileSystemReader(checkpoint).read_metadata().state_dict_metadata
-    found = {
+    weights = {
         key: entry
         for key, entry in entries.items()
         if isinstance(entry, TensorStorageMetadata) and not key.startswith(("optimizer.", "optim."))
     }
-    if any(".lora_" in key for key in found):
+    if any(".lora_" in key for key in weights):
         raise VlmCheckpointError(
             f"{checkpoint} is a LoRA run, whose adapter needs no conversion: use the folder `adapter` next to it"
         )
-    return found
+    return weights
 
 
 def _match(
@@ -91,7 +91,7 @@ def _match(
         "not in the base": sorted(unknown),
         "of another shape": sorted(name for name, key in names.items() if stored[key].size != expected[name].shape),
     }
-    messages = [f"{len(found)} {kind} ({', '.join(found[:SHOWN])})" for kind, found in faults.items() if found]
+    messages = [f"{len(keys)} {kind} ({', '.join(keys[:SHOWN])})" for kind, keys in faults.items() if keys]
     if messages:
         raise VlmCheckpointError(
             f"{checkpoint} does not fit the base: {'; '.join(messages)}. Give the base that was trained, and a "

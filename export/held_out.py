@@ -60,8 +60,8 @@ def read(artifact: Artifact) -> OutOfFold:
 def rows_of_images(stored: OutOfFold, chosen: Sequence[int], artifact: Artifact, data: Path) -> dict[int, table.Row]:
     """Rows of the plan's data by index of a scores file; entries without a file are left out."""
     groups = {stored.rows[i].group for i in chosen}
-    known = {sha256(row.path): row for row in folds.rows(plan(artifact), data) if row.group in groups}
-    return {i: known[stored.pictures[i]] for i in chosen if stored.pictures[i] in known}
+    rows_by_digest = {sha256(row.path): row for row in folds.rows(plan(artifact), data) if row.group in groups}
+    return {i: rows_by_digest[stored.pictures[i]] for i in chosen if stored.pictures[i] in rows_by_digest}
 
 
 def reproduced(artifact: Artifact, data: Path) -> Iterator[ReleaseCheck]:
@@ -94,8 +94,8 @@ def _again(artifact: Artifact, data: Path, name: str) -> ReleaseCheck:
             "scores computed again", passed=False, detail=f"no image of {name} is among the plan's data"
         )
     expected = softmax(calibration_of(artifact).apply(stored.scores[list(some)]), axis=1)
-    found = measurement.outputs(artifact, list(some.values()))["classes"]
-    difference = float(np.abs(found - expected).max())
+    computed = measurement.outputs(artifact, list(some.values()))["classes"]
+    difference = float(np.abs(computed - expected).max())
     detail = (
         f"{MODEL_FILE} and {name} with the manifest's calibration differ by {difference:.4f} at most, "
         f"on {len(some)} images, allowed is {TOLERANCE}"
@@ -122,13 +122,13 @@ def calibrated(artifact: Artifact, data: Path) -> Iterator[ReleaseCheck]:
 
 def _of_predictions(artifact: Artifact) -> ReleaseCheck:
     stored, source = read(artifact), plan(artifact).calibration_source
-    known = np.array([row.melanoma is not None and source in (None, row.source) for row in stored.rows])
-    if not known.any():
+    labelled = np.array([row.melanoma is not None and source in (None, row.source) for row in stored.rows])
+    if not labelled.any():
         return ReleaseCheck("calibration", passed=False, detail=f"{out_of_fold.FILE} has no image of {source}")
-    p = softmax(calibration_of(artifact).apply(stored.scores[known]), axis=1)[:, MELANOMA]
-    truth = np.array([bool(row.melanoma) for row in stored.rows], np.float64)[known]
+    p = softmax(calibration_of(artifact).apply(stored.scores[labelled]), axis=1)[:, MELANOMA]
+    truth = np.array([bool(row.melanoma) for row in stored.rows], np.float64)[labelled]
     number = len(set(stored.folds.tolist()))
-    return _ece(truth, p, f"{known.sum()} out-of-fold predictions of {number} folds, on which it was fitted")
+    return _ece(truth, p, f"{labelled.sum()} out-of-fold predictions of {number} folds, on which it was fitted")
 
 
 def _ece(truth: Array, p: Array, where: str) -> ReleaseCheck:

@@ -73,22 +73,24 @@ def _contract(artifact: Artifact) -> ReleaseCheck:
     """Run the served file on noise and check its outputs against the artifact contract."""
     model, size = artifact.folder / MODEL_FILE, artifact.manifest.input.size
     noise = np.random.default_rng(0).integers(0, 256, (3, size, size, 3), np.uint8)
-    found, alone = measurement.run(model, noise), measurement.run(model, noise[:1])
-    missing = [name for name in Served.OUTPUTS if name not in found]
+    outputs, alone = measurement.run(model, noise), measurement.run(model, noise[:1])
+    missing = [name for name in Served.OUTPUTS if name not in outputs]
     if missing:
         return ReleaseCheck("contract", passed=False, detail=f"the graph has no output {', '.join(missing)}")
-    classes, heatmap = found["classes"], found["heatmap"]
+    classes, heatmap = outputs["classes"], outputs["heatmap"]
     malignant = classes[:, list(MALIGNANT)].sum(1)
     promises = {
-        "every output is finite": all(np.isfinite(values).all() for values in found.values()),
+        "every output is finite": all(np.isfinite(values).all() for values in outputs.values()),
         "classes sum to 1": np.allclose(classes.sum(1), 1, atol=1e-3),
-        "melanoma is classes.mel": np.allclose(found["melanoma"], classes[:, MELANOMA], atol=1e-3),
-        "malignant is the sum of its classes": np.allclose(found["malignant"], malignant, atol=1e-3),
+        "melanoma is classes.mel": np.allclose(outputs["melanoma"], classes[:, MELANOMA], atol=1e-3),
+        "malignant is the sum of its classes": np.allclose(outputs["malignant"], malignant, atol=1e-3),
         "the heat map is within 0 to 1": heatmap.min() >= 0 and heatmap.max() <= 1 + 1e-6,
-        "an answer does not depend on its batch": np.allclose(alone["logit"], found["logit"][:1], atol=1e-2),
+        "an answer does not depend on its batch": np.allclose(alone["logit"], outputs["logit"][:1], atol=1e-2),
     }
     broken = [promise for promise, true in promises.items() if not true]
-    return ReleaseCheck("contract", not broken, "not true: " + "; ".join(broken) if broken else f"{len(found)} outputs")
+    return ReleaseCheck(
+        "contract", not broken, "not true: " + "; ".join(broken) if broken else f"{len(outputs)} outputs"
+    )
 
 
 def _provenance(artifact: Artifact) -> ReleaseCheck:
@@ -112,13 +114,13 @@ def _held_out(new: OutOfFold, candidate: Artifact, released: Artifact, data: Pat
     common = [i for i, image in enumerate(new.pictures) if image in place and new.rows[i].melanoma is not None]
     if not common:
         raise ArtifactError("candidate and released model held out no image in common: nothing can be compared")
-    theirs = [place[new.pictures[i]] for i in common]
-    known = held_out.rows_of_images(new, common, candidate, data)
+    released_indices = [place[new.pictures[i]] for i in common]
+    rows_with_files = held_out.rows_of_images(new, common, candidate, data)
     return Compared(
         "held out by both",
-        [known.get(i, new.rows[i]) for i in common],  # the file has no age, sex or site
+        [rows_with_files.get(i, new.rows[i]) for i in common],  # the file has no age, sex or site
         melanoma_logit(held_out.calibration_of(candidate).apply(new.scores[common])),
-        melanoma_logit(held_out.calibration_of(released).apply(old.scores[theirs])),
+        melanoma_logit(held_out.calibration_of(released).apply(old.scores[released_indices])),
     )
 
 
@@ -162,14 +164,14 @@ def large_enough(rows: list[table.Row]) -> dict[str, NDArray[np.bool_]]:
     """Ages, sexes, sites and skin types with enough melanomas and others to be compared."""
     truth = np.array([bool(row.melanoma) for row in rows])
     attributes = [subgroups.attributes(row) for row in rows]
-    found = {}
+    subgroup_masks = {}
     for attribute in attributes[0]:
         values = np.array([one[attribute] for one in attributes])
         for value in sorted(set(values.tolist()) - {subgroups.UNKNOWN}):
             chosen = values == value
             if min(truth[chosen].sum(), (~truth[chosen]).sum()) >= subgroups.MINIMUM:
-                found[f"{attribute} {value}"] = chosen
-    return found
+                subgroup_masks[f"{attribute} {value}"] = chosen
+    return subgroup_masks
 
 
 def install(candidate: Path, released: Path) -> None:

@@ -169,10 +169,10 @@ def folds(artifact: Artifact, data: Path, config: str = "") -> Folds:
             f"the plan in {artifact.folder / 'manifest.json'} is missing or of another version of Melalog: name the "
             "plan that the model was trained by with --config (a file, or a name in models/classifier/configs)"
         ) from error
-    made = make_folds(plan, data)
-    if table.digest(made.train) != artifact.manifest.training_data_sha256:
+    artifact_folds = make_folds(plan, data)
+    if table.digest(artifact_folds.train) != artifact.manifest.training_data_sha256:
         raise ValueError(
             f"the training rows of this plan in {data} are not those that {artifact.folder} learned from: held-out "
             "images might be among them. Name its own plan with --config, and the same data"
         )
-    return made
+    return artifact_folds

@@ -117,7 +117,9 @@ def release(plan: MergePlan, out: Path, data: Path | None) -> Written:
         fields["prompt_ids"] = prompt
     artifact = None
     if data is not None:
-        fitted = vlm_release.fit(predict, make_folds(FinetuneConfig(), data).held, view, "ham10000 train, fold 0 of 8")
+        fitted = vlm_release.fit(
+            predict, make_folds(FinetuneConfig(), data).held_out, view, "ham10000 train, fold 0 of 8"
+        )
         figures = vlm_release.measure(predict, fitted.calibration, view, data)
         vlm_release.write_manifest(unfinished, fields, fitted, figures)
         vlm_card.write(unfinished)

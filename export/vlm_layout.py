@@ -190,8 +190,8 @@ def _weights(folder: Path, text: dict[str, Any]) -> Iterator[str]:
         yield f"{unknown[0]} and {len(unknown) - 1} more weights have names the engine does not know"
     rows = {EMBEDDING: int(text.get("vocab_size", 0)) + EXTRA_EMBEDDINGS, HEAD: int(text.get("vocab_size", 0))}
     for name, expected in rows.items():
-        if (found := shapes.get(name, [0])[0]) != expected:
-            yield f"{name} has {found} rows where the vocabulary makes it {expected}"
+        if (count := shapes.get(name, [0])[0]) != expected:
+            yield f"{name} has {count} rows where the vocabulary makes it {expected}"
 
 
 def _shapes(path: Path) -> dict[str, list[int]]:

@@ -39,20 +39,20 @@ class FittedCalibration:
 
 def read(rows: Sequence[table.Row], view: View) -> list[Image.Image]:
     """Images of these rows, prepared for the engine."""
-    found = []
+    images = []
     for row in rows:
         with Image.open(row.path) as image:
-            found.append(prepare(ImageOps.exif_transpose(image).convert("RGB"), view))
-    return found
+            images.append(prepare(ImageOps.exif_transpose(image).convert("RGB"), view))
+    return images
 
 
 def logits(predict: Predictor, images: Sequence[Image.Image]) -> NDArray[np.float64]:
     """Raw log-odds of Yes [N]. Raises ValueError when an answer is mostly neither Yes nor No."""
-    found = [score(top).logit for top in predict(images)]
-    unanswered = sum(value is None for value in found)
+    log_odds = [score(top).logit for top in predict(images)]
+    unanswered = sum(value is None for value in log_odds)
     if unanswered:
-        raise ValueError(f"{unanswered} of {len(found)} images were answered with neither Yes nor No")
-    return np.array(found, dtype=np.float64)
+        raise ValueError(f"{unanswered} of {len(log_odds)} images were answered with neither Yes nor No")
+    return np.array(log_odds, dtype=np.float64)
 
 
 def fit(predict: Predictor, rows: Sequence[table.Row], view: View, data: str) -> FittedCalibration:

@@ -17,7 +17,7 @@ Melalog's log-odds of melanoma change by
 
     {intercept:+.3f} {classifier:+.3f} x (classifier's calibrated log-odds - L) {vlm:+.3f} x (vlm's - L)
 
-where L = {base:.3f} are the log-odds of melanoma in the fold ({prevalence:.1%}). It holds for this pair of files only:
+where L = {base:.3f} are the log-odds of melanoma in the fold ({prevalence:.1%}). It applies to this pair of files only:
 
 | model | version | sha256 as in its finding's `model.sha256` |
 |---|---|---|

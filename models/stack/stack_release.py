@@ -102,7 +102,7 @@ def _predict(pair: Pair, images: Sequence[Path], rows: Sequence[table.Row]) -> P
 
 def _paths(data: Path, held_out: out_of_fold.OutOfFold) -> list[Path]:
     """The files behind the SHA-256 of out_of_fold.csv. Raises ValueError when a set lacks one."""
-    found: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
     for source in sorted({row.source for row in held_out.rows}):
         listing = data / source / f"{source}.csv"
         if not listing.is_file():
@@ -111,22 +111,22 @@ def _paths(data: Path, held_out: out_of_fold.OutOfFold) -> list[Path]:
             for record in csv.DictReader(file):
                 if record["file"]:
                     path = data / source / record["file"]
-                    found[record.get("sha256") or classifiers.sha256(path)] = path
-    missing = [digest for digest in held_out.pictures if digest not in found]
+                    paths[record.get("sha256") or classifiers.sha256(path)] = path
+    missing = [digest for digest in held_out.pictures if digest not in paths]
     if missing:
         raise ValueError(f"{len(missing)} images of {out_of_fold.FILE} are not in {data}, the first is {missing[0]}")
-    return [found[digest] for digest in held_out.pictures]
+    return [paths[digest] for digest in held_out.pictures]
 
 
-def _check_scores(released: classifiers.Artifact, scores: Array, found: Array) -> None:
+def _check_scores(released: classifiers.Artifact, scores: Array, computed: Array) -> None:
     """Check that the scores for the nested folds are this classifier's."""
     stated = json.loads((released.folder / "manifest.json").read_text())["calibration"]
     fitted = class_scores.Calibration(stated["temperature"], tuple(stated["bias"]), stated["slope"], stated["offset"])
-    apart = float(np.abs(class_scores.melanoma_logit(fitted.apply(scores)) - found).max())
-    if apart > SAME:
+    difference = float(np.abs(class_scores.melanoma_logit(fitted.apply(scores)) - computed).max())
+    if difference > SAME:
         raise ValueError(
             f"{released.folder / out_of_fold.FILE} is not of this classifier: calibrated, its scores are up to "
-            f"{apart:.2f} from what {released.manifest.default} says of the same images"
+            f"{difference:.2f} from what {released.manifest.default} says of the same images"
         )
 
 
@@ -134,18 +134,18 @@ def _figures(
     prefix: str, p: Mapping[str, Array], truth: Array, groups: Sequence[str], data: str, draws: int
 ) -> dict[str, dict[str, Any]]:
     """Figures of each part, and paired differences of the stack from each model."""
-    found: dict[str, tuple[float, statistics.Interval]] = {}
+    figures: dict[str, tuple[float, statistics.Interval]] = {}
     for name in FIGURES:
         metric = statistics.METRICS[name]
         for part in PARTS:
-            found[f"{part}_{name}"] = statistics.bootstrap(metric, truth, p[part], groups, repeats=draws)
+            figures[f"{part}_{name}"] = statistics.bootstrap(metric, truth, p[part], groups, repeats=draws)
         for part in PARTS[:2]:
-            found[f"stack_less_{part}_{name}"] = statistics.paired(
+            figures[f"stack_less_{part}_{name}"] = statistics.paired(
                 metric, truth, p["stack"], p[part], groups, repeats=draws
             )
     return {
         prefix + name: {"value": value, "interval": list(interval), "data": data, "n": len(truth)}
-        for name, (value, interval) in found.items()
+        for name, (value, interval) in figures.items()
     }
 
 

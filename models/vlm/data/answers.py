@@ -26,7 +26,7 @@ class FinetuneFolds:
     """Training rows, and held-out rows for selection and calibration; no group in both, no test rows."""
 
     train: list[Row]
-    held: list[Row]
+    held_out: list[Row]
 
 
 def make_folds(config: FinetuneConfig, data_dir: Path) -> FinetuneFolds:
@@ -35,15 +35,15 @@ def make_folds(config: FinetuneConfig, data_dir: Path) -> FinetuneFolds:
     Raises FileNotFoundError for a missing table, ValueError when a fold has only one of the answers.
     """
     train: list[Row] = []
-    held: list[Row] = []
+    held_out: list[Row] = []
     for source in config.train_sources:
         rows = [row for row in table.read(data_dir, source) if row.split == "train"]
         if source == config.calibration_source:
-            rows, held = table.split_off(rows, config.calibration_folds, config.fold_seed)
+            rows, held_out = table.split_off(rows, config.calibration_folds, config.fold_seed)
         train += rows
-    groups = {row.group for row in held}
-    folds = FinetuneFolds([row for row in train if row.group not in groups], held)
-    for name, part in (("to learn from", folds.train), ("to choose the epoch on", folds.held)):
+    groups = {row.group for row in held_out}
+    folds = FinetuneFolds([row for row in train if row.group not in groups], held_out)
+    for name, part in (("to train on", folds.train), ("to select the epoch on", folds.held_out)):
         answers = is_yes(part, config.labels)
         if not 0 < answers.sum() < len(answers):
             raise ValueError(f"the rows {name} need images of both answers: see labels.positive and the sources")

@@ -55,8 +55,10 @@ def _spellings(processor: Any, dialogue: conversation.Conversation) -> dict[int,
     When a tokenizer splits an answer, its first token counts.
     """
     vocabulary: dict[str, int] = processor.tokenizer.get_vocab()
-    known = {i: token for token, i in vocabulary.items() if token.strip(" \u0120\u2581").casefold() in ("yes", "no")}
-    return {dialogue.yes[0]: "Yes", dialogue.no[0]: "No"} | known
+    spellings = {
+        i: token for token, i in vocabulary.items() if token.strip(" \u0120\u2581").casefold() in ("yes", "no")
+    }
+    return {dialogue.yes[0]: "Yes", dialogue.no[0]: "No"} | spellings
 
 
 def log_odds(predictions: Sequence[Logprobs]) -> NDArray[np.float64]:

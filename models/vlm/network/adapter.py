@@ -46,16 +46,16 @@ def fingerprint(base: Path) -> str:
     Identifies a base, retrained ones included, in milliseconds; hashing the whole 11B model would take a minute.
     Raises AdapterError when the folder holds no safetensors.
     """
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     tensors = sorted(headers(base), key=lambda tensor: tensor.name)
     if not tensors:
         raise AdapterError(f"{base} has no safetensors files: it is not a base to train or check an adapter on")
     for tensor in tensors:
-        found.update(f"{tensor.name} {tensor.dtype} {tensor.shape}\n".encode())
+        digest.update(f"{tensor.name} {tensor.dtype} {tensor.shape}\n".encode())
         with tensor.file.open("rb") as opened:
             opened.seek(max(tensor.start, (tensor.start + tensor.end - SAMPLE) // 2))
-            found.update(opened.read(min(SAMPLE, tensor.end - tensor.start)))
-    return found.hexdigest()
+            digest.update(opened.read(min(SAMPLE, tensor.end - tensor.start)))
+    return digest.hexdigest()
 
 
 def check_adapter(adapter: Path, base: Path, *, language_only: bool = True) -> dict[str, Any]:
@@ -66,7 +66,7 @@ def check_adapter(adapter: Path, base: Path, *, language_only: bool = True) -> d
     """
     for name in (SETTINGS, WEIGHTS):
         if not (adapter / name).is_file():
-            raise AdapterError(f"{adapter} holds no {name}: give the folder that `melalog train vlm` calls adapter")
+            raise AdapterError(f"{adapter} has no {name}: give the folder that `melalog train vlm` calls adapter")
     tensors = list(headers(adapter))
     vision = [tensor.name for tensor in tensors if "vision_model" in tensor.name]
     if language_only and vision:
@@ -85,16 +85,16 @@ def check_adapter(adapter: Path, base: Path, *, language_only: bool = True) -> d
 
 def _check_shapes(adapter: Path, tensors: list[Tensor], base: Path) -> None:
     settings = json.loads((adapter / SETTINGS).read_text())
-    named = settings.get("base_model_name_or_path")
-    known = {_plain(tensor.name): tensor.shape for tensor in headers(base)}
+    base_name = settings.get("base_model_name_or_path")
+    base_shapes = {_plain(tensor.name): tensor.shape for tensor in headers(base)}
     for tensor in tensors:
         matched = re.fullmatch(r"base_model\.model\.(.+)\.lora_([AB])\.weight", tensor.name)
         if matched is None:
-            raise AdapterError(f"{adapter} holds {tensor.name}: only plain LoRA adapters can be merged")
-        shape = known.get(_plain(matched[1] + ".weight"))
+            raise AdapterError(f"{adapter} has {tensor.name}: only plain LoRA adapters can be merged")
+        shape = base_shapes.get(_plain(matched[1] + ".weight"))
         side = (1, 1) if matched[2] == "A" else (0, 0)
         if shape is None or shape[side[0]] != tensor.shape[side[1]]:
-            raise AdapterError(f"{adapter} was made for {named}: its {tensor.name} does not fit {base}")
+            raise AdapterError(f"{adapter} was made for {base_name}: its {tensor.name} does not fit {base}")
 
 
 def _plain(name: str) -> str:

@@ -92,9 +92,9 @@ def write_card(
 ) -> None:
     """MODEL_CARD.md. `scores` are those of the epoch just saved; None when an earlier epoch is still the best."""
     figures = out / "best.json"
-    truth = is_yes(folds.held, config.labels).astype(np.float64)
+    truth = is_yes(folds.held_out, config.labels).astype(np.float64)
     if scores is not None:
-        groups = [row.group for row in folds.held]
+        groups = [row.group for row in folds.held_out]
         auc, interval = statistics.bootstrap(statistics.METRICS["auc"], truth, scores, groups)
         best = {"epoch": len(history) - 1, "auc": auc, "interval": interval, "n": len(truth)}
         figures.write_text(json.dumps(best, indent=1) + "\n")
@@ -110,7 +110,7 @@ def write_card(
         question=config.question,
         method=_method(config),
         n_train=len(folds.train),
-        n_held=len(folds.held),
+        n_held=len(folds.held_out),
         sources=", ".join(config.train_sources),
         calibration=config.calibration_source,
         positive=", ".join(config.labels.positive),
@@ -128,7 +128,7 @@ def _method(config: FinetuneConfig) -> str:
     if config.lora is None:
         return "Every weight was trained."
     side = "language side and vision tower" if config.lora.vision else "language side only"
-    size = "" if config.quantization == "none" else f", on a base held in {config.quantization}"
+    size = "" if config.quantization == "none" else f", on a base in {config.quantization}"
     return (
         f"LoRA r {config.lora.r}, alpha {config.lora.alpha}, dropout {config.lora.dropout:g} on "
         f"{', '.join(config.lora.targets)} ({side}){size}."

@@ -74,7 +74,7 @@ class FinetuneTrainer:
         """What must match for a checkpoint to be resumed."""
         return {
             "config": self.config.model_dump(mode="json"),
-            "data": table.digest(self.folds.train) + table.digest(self.folds.held),
+            "data": table.digest(self.folds.train) + table.digest(self.folds.held_out),
             "base": self.record["fingerprint"],
             "processes": self.accelerator.num_processes,
         }
@@ -87,7 +87,7 @@ class FinetuneTrainer:
         self._resume()
         if self.epoch < self.config.epochs:
             self._write_params()
-            held = Source(self.folds.held, self.config.view)
+            held = Source(self.folds.held_out, self.config.view)
             train = Source(self.folds.train, self.config.view)
             if not self.history:
                 self._record_epoch(float("nan"), self.evaluate(held))
@@ -170,19 +170,19 @@ class FinetuneTrainer:
         world, rank, n = self.accelerator.num_processes, self.accelerator.process_index, len(held)
         each, size = -(-n // world), self.config.evaluation_batch
         own_rows = [(rank + world * i) % n for i in range(each)]  # under FSDP all must run equally often
-        found: list[float] = []
+        log_odds: list[float] = []
         for start in range(0, each, size):
             batch = held.take(own_rows[start : start + size])
             predictions = predict.answer_logprobs(self.model, self.processor, batch, self.config.question, size)
-            found += predict.log_odds(predictions).tolist()
+            log_odds += predict.log_odds(predictions).tolist()
         sharding.reshard(self.model)
         device = self.accelerator.device
-        every = self.accelerator.gather(torch.tensor(found, dtype=torch.float32, device=device)).view(world, each)
+        every = self.accelerator.gather(torch.tensor(log_odds, dtype=torch.float32, device=device)).view(world, each)
         scores: NDArray[np.float64] = every.T.reshape(-1)[:n].double().cpu().numpy()
         return scores
 
     def _record_epoch(self, loss: float, scores: NDArray[np.float64]) -> None:
-        truth = is_yes(self.folds.held, self.config.labels).astype(np.float64)
+        truth = is_yes(self.folds.held_out, self.config.labels).astype(np.float64)
         auc = statistics.METRICS["auc"](truth, scores)
         self.history.append({"loss": loss, "auc": auc, "lr": self.optimizer.param_groups[0]["lr"]})
 

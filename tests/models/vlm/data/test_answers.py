@@ -19,13 +19,13 @@ from tests.models.vlm import tiny
 def test_folds_are_the_classifier_s(data: Path, base: Path) -> None:
     ours, theirs = make_folds(tiny.plan(base, seed=7), data), folds.make_folds(classifier_tiny.plan(), data)
     assert ours.train == theirs.train
-    assert ours.held == theirs.calibration
+    assert ours.held_out == theirs.calibration
 
 
 def test_no_test_row_and_no_group_on_both_sides(data: Path, base: Path) -> None:
     folds = make_folds(tiny.plan(base), data)
-    assert {row.split for row in (*folds.train, *folds.held)} == {"train"}
-    assert not {row.group for row in folds.train} & {row.group for row in folds.held}
+    assert {row.split for row in (*folds.train, *folds.held_out)} == {"train"}
+    assert not {row.group for row in folds.train} & {row.group for row in folds.held_out}
 
 
 def test_a_fold_without_one_of_the_answers_is_refused(base: Path, tmp_path: Path) -> None:

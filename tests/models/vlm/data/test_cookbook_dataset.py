@@ -64,7 +64,7 @@ def test_splits_share_no_group_and_hold_no_test_or_calibration_picture(module: M
     assert {rows[f].split for f in files(train) | files(held)} == {"train"}
     folds = make_folds(module.settings(), data)
     assert files(train) | files(held) == {str(row.path) for row in folds.train}
-    assert not {rows[f].group for f in files(train) | files(held)} & {row.group for row in folds.held}
+    assert not {rows[f].group for f in files(train) | files(held)} & {row.group for row in folds.held_out}
 
 
 @pytest.mark.parametrize("name", ["validation", "test"])

@@ -59,10 +59,10 @@ def test_it_learns_and_keeps_the_best_epoch(base: Path, data: Path, tmp_path: Pa
     assert best > 0.8
     # The adapter on disk is the best epoch's, applied to an untouched base.
     tuned = lora.attach(pretrained.load(base), tmp_path / "adapter")
-    held = tables.Source(run.folds.held, config.view)
+    held = tables.Source(run.folds.held_out, config.view)
     shown = held.take(range(len(held)))
     scores = predict.log_odds(predict.answer_logprobs(tuned, run.processor, shown, config.question))
-    truth = tables.is_yes(run.folds.held, config.labels).astype(float)
+    truth = tables.is_yes(run.folds.held_out, config.labels).astype(float)
     assert statistics.METRICS["auc"](truth, scores) == pytest.approx(best, abs=1e-6)
 
 
