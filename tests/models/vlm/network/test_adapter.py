@@ -70,7 +70,7 @@ def test_an_adapter_on_the_vision_tower_is_not_for_every_engine(base: Path, tmp_
 @pytest.mark.parametrize("name", [adapter.SETTINGS, adapter.WEIGHTS])
 def test_a_folder_that_is_no_adapter_says_so(name: str, base: Path, tmp_path: Path) -> None:
     (write_adapter(tmp_path, base) / name).unlink()
-    with pytest.raises(AdapterError, match=f"holds no {name}"):
+    with pytest.raises(AdapterError, match=f"has no {name}"):
         check_adapter(tmp_path, base)
 
 

@@ -42,12 +42,12 @@ def test_only_the_answer_is_learned_and_it_is_true() -> None:
         assert answer.endswith(small.TURN_END)
         assert (learned[: int(first) + 1] == -100).all()
         assert learned[int(first) + 1] != -100
-        text = answer.removesuffix(small.TURN_END)
+        word = answer.removesuffix(small.TURN_END)
         if WHICH in text:
-            assert text == NAMES[CLASSES[int(label)]]
+            assert word == NAMES[CLASSES[int(label)]]
         else:
             (positives,) = [positives for question, positives in closed() if question in text]
-            assert text == ("Yes" if int(label) in positives else "No")
+            assert word == ("Yes" if int(label) in positives else "No")
 
 
 def test_the_teachers_view_goes_with_closed_questions_only() -> None:
