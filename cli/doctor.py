@@ -15,7 +15,8 @@ from rich.console import Console
 from rich.table import Table
 
 from cli import processes, serve
-from models.classifier.serving.artifact import RELEASED, Artifact, ArtifactError
+from models.classifier.serving.artifact import RELEASED, Artifact
+from models.common.artifact import ArtifactError
 from models.vlm.serving import artifact as vlm
 from services.common.cores import usable_cores
 from services.common.settings import Settings, is_loopback, load

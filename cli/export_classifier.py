@@ -155,7 +155,8 @@ def triton(
     device: Annotated[Literal["cpu", "gpu"], typer.Option(help="Where the server runs the model.")] = "cpu",
 ) -> None:
     """Write a Triton model repository that holds the same graph; MELALOG_CLASSIFIER_ENGINE=triton uses the server."""
-    from models.classifier.serving.artifact import Artifact, ArtifactError
+    from models.classifier.serving.artifact import Artifact
+    from models.common.artifact import ArtifactError
 
     try:
         from export import triton_repository as repository
@@ -173,7 +174,8 @@ def _loaded(artifact: Path, data: Path, config: str) -> tuple[Any, Any, Any]:
     """(export.variants, the artifact, its training and held-out rows)."""
     try:
         from export import variants
-        from models.classifier.serving.artifact import Artifact, ArtifactError
+        from models.classifier.serving.artifact import Artifact
+        from models.common.artifact import ArtifactError
     except ImportError as error:
         raise _missing(error) from None
     try:

@@ -21,7 +21,7 @@ def stack(
     """Fit the stack of a classifier and a vlm, measure it by nested folds and on the test pictures, write its card."""
     try:
         from models.classifier.serving.artifact import Artifact as Classifier
-        from models.classifier.serving.artifact import ArtifactError
+        from models.common.artifact import ArtifactError
         from models.stack import stack_release
         from models.vlm.serving.artifact import Artifact as Vlm
     except ImportError as error:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import typer
 
 ERRORS = {
-    "models.classifier.serving.artifact": ("ArtifactError",),
+    "models.common.artifact": ("ArtifactError",),
     "models.classifier.training.training_errors": ("TrainingError",),  # CheckpointError among them
     "cli.images.image_error": ("ImageError",),
     "export.graph": ("ParityError", "HeatmapError"),

@@ -14,10 +14,10 @@ from export.ensemble import Loaded
 from models.classifier.calibration import out_of_fold
 from models.classifier.data import image_pool, table
 from models.classifier.release import classifier_card, release_figures
-from models.classifier.serving.artifact import sha256
 from models.classifier.training import folds as rows_of
 from models.classifier.training.config import TrainConfig
 from models.classifier.training.folds import Folds
+from models.common.artifact import sha256
 
 ROOT = Path(__file__).parents[1]
 

@@ -22,10 +22,12 @@ from models.classifier.data.labels import CLASSES, MALIGNANT, MELANOMA
 from models.classifier.evaluation import statistics
 from models.classifier.network.networks import VIEWS, Served
 from models.classifier.network.ood import OodDetector
-from models.classifier.serving.artifact import MODEL_FILE, sha256
+from models.classifier.serving.artifact import MODEL_FILE
 from models.classifier.training.config import TrainConfig
 from models.classifier.training.folds import Folds
 from models.classifier.training.scores import raw_scores
+from models.common.artifact import sha256
+from models.common.views import turned
 
 __all__ = [
     "Calibrated",
@@ -68,21 +70,21 @@ def calibrate(
 ) -> Calibrated:
     """Fit the calibration on held-out rows, and measure the effect of turning on the logit."""
     labelled = [row for row in rows if len(row.classes) == 1]
-    turned = by_view(network, labelled, config)
-    by_selected_view = [turned[VIEWS[8].index(view)] for view in VIEWS[views]]
+    by_views = by_view(network, labelled, config)
+    by_selected_view = [by_views[VIEWS[8].index(view)] for view in VIEWS[views]]
     labels, groups = np.array([row.label for row in labelled]), [row.group for row in labelled]
-    return from_scores(np.mean(by_selected_view, axis=0), labels, groups, turned, method)
+    return from_scores(np.mean(by_selected_view, axis=0), labels, groups, by_views, method)
 
 
 def by_view(network: nn.Module, rows: Sequence[table.Row], config: TrainConfig) -> list[Array]:
     """Uncalibrated scores [N, C] of each of the eight turns and mirrors."""
     cache = image_pool.load(rows, config.input_size, config.geometry, config.resample)
-    return [raw_scores(network, _turned(cache, *view)) for view in VIEWS[8]]
+    return [raw_scores(network, turned(cache, view)) for view in VIEWS[8]]
 
 
 def scores(network: nn.Module, cache: NDArray[np.uint8], views: int) -> Array:
     """Uncalibrated scores [N, C], averaged over the views as the graph does it. cache: uint8 [N, S, S, 3]."""
-    mean: Array = np.mean([raw_scores(network, _turned(cache, *view)) for view in VIEWS[views]], axis=0)
+    mean: Array = np.mean([raw_scores(network, turned(cache, view)) for view in VIEWS[views]], axis=0)
     return mean
 
 
@@ -129,10 +131,6 @@ def _threshold(truth: NDArray[np.bool_], p: Array) -> dict[str, float]:
         "sensitivity": float((p[truth] >= cut).mean()),
         "specificity": float((p[~truth] < cut).mean()),
     }
-
-
-def _turned(cache: NDArray[np.uint8], turns: int, mirrored: bool) -> NDArray[np.uint8]:
-    return np.ascontiguousarray(np.rot90(cache[:, :, ::-1] if mirrored else cache, turns, axes=(1, 2)))
 
 
 def write_graph(

@@ -10,10 +10,10 @@ from torch import nn
 
 from models.classifier.data.table import Row
 from models.classifier.network import initial_weights, networks
-from models.classifier.serving.artifact import sha256
 from models.classifier.training import learned
 from models.classifier.training.config import TrainConfig
 from models.classifier.training.learned import Learned
+from models.common.artifact import sha256
 
 WEIGHTS = "network.safetensors"
 

@@ -15,9 +15,10 @@ from models.classifier.calibration.out_of_fold import OutOfFold
 from models.classifier.data import table
 from models.classifier.data.labels import MELANOMA
 from models.classifier.evaluation import measurement, statistics
-from models.classifier.serving.artifact import MODEL_FILE, Artifact, ArtifactError, Provenance, sha256
+from models.classifier.serving.artifact import MODEL_FILE, Artifact, Provenance
 from models.classifier.training import folds
 from models.classifier.training.config import TrainConfig
+from models.common.artifact import ArtifactError, sha256
 
 MAX_ECE = 0.05
 MOST = 1500

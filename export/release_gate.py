@@ -20,7 +20,8 @@ from models.classifier.data import table
 from models.classifier.data.labels import MALIGNANT, MELANOMA
 from models.classifier.evaluation import measurement, statistics, subgroups
 from models.classifier.network.networks import Served
-from models.classifier.serving.artifact import MODEL_FILE, Artifact, ArtifactError
+from models.classifier.serving.artifact import MODEL_FILE, Artifact
+from models.common.artifact import ArtifactError
 from models.common.files import replace_folder
 
 MARGIN = 0.01

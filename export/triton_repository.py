@@ -9,7 +9,8 @@ import onnxruntime
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
-from models.classifier.serving.artifact import MODEL_FILE, Artifact, sha256
+from models.classifier.serving.artifact import MODEL_FILE, Artifact
+from models.common.artifact import sha256
 
 NAME = "melalog_classifier"
 MAX_BATCH = 8

@@ -14,9 +14,10 @@ from pydantic import ValidationError
 
 from models.classifier.data import table
 from models.classifier.evaluation import measurement, statistics
-from models.classifier.serving.artifact import MODEL_FILE, Artifact, sha256
+from models.classifier.serving.artifact import MODEL_FILE, Artifact
 from models.classifier.training.config import TrainConfig
 from models.classifier.training.folds import Folds, make_folds
+from models.common.artifact import sha256
 
 MAX_AUC_LOSS = 0.005
 """Melanoma AUC that a file may lose against fp32."""

@@ -13,9 +13,9 @@ from PIL import Image, ImageOps
 from models.classifier.data import table
 from models.classifier.data.labels import MALIGNANT, MELANOMA
 from models.classifier.evaluation import statistics
-from models.classifier.serving.artifact import sha256
+from models.common.artifact import MANIFEST, sha256
 from models.vlm.calibration import platt as calibration
-from models.vlm.serving.artifact import MANIFEST, Artifact
+from models.vlm.serving.artifact import Artifact
 from models.vlm.serving.preprocess import View, null_image, prepare
 from models.vlm.serving.scoring import Calibration, score
 

@@ -3,8 +3,12 @@
 import ctypes
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+SUFFIX = ".unfinished"
+"""Of a file or a folder on its way, beside its target: on the same file system, so that a rename is one step."""
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
 
@@ -15,6 +19,44 @@ def sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+@contextmanager
+def replacing(target: Path) -> Iterator[Path]:
+    """A path to write a file to; it takes the target's place when all is on disk, and is removed after an error."""
+    unfinished = target.with_name(target.name + SUFFIX)
+    try:
+        yield unfinished
+        sync(unfinished)
+        unfinished.replace(target)
+        sync(target.parent)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def write_text(target: Path, text: str) -> None:
+    """Replace a file's content as a whole; UTF-8."""
+    with replacing(target) as unfinished:
+        unfinished.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def new_folder(target: Path) -> Iterator[Path]:
+    """An empty folder to fill; it takes the target's name when all is on disk, and is removed after an error.
+
+    Raises OSError where the target exists by then and is not an empty folder.
+    """
+    unfinished = target.with_name(target.name + SUFFIX)
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    try:
+        yield unfinished
+        for path in (*unfinished.rglob("*"), unfinished):
+            sync(path)
+        unfinished.rename(target)
+        sync(target.parent)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def replace_folder(new: Path, target: Path) -> None:

@@ -16,6 +16,7 @@ from models.classifier.data import table
 from models.classifier.data.labels import MELANOMA
 from models.classifier.evaluation import statistics
 from models.classifier.serving import artifact as classifiers
+from models.common.artifact import sha256
 from models.stack import log_odds, stack_card, stacking
 from models.stack.stacking import Array, Weights
 from models.vlm.serving import artifact as vlms
@@ -111,7 +112,7 @@ def _paths(data: Path, held_out: out_of_fold.OutOfFold) -> list[Path]:
             for record in csv.DictReader(file):
                 if record["file"]:
                     path = data / source / record["file"]
-                    paths[record.get("sha256") or classifiers.sha256(path)] = path
+                    paths[record.get("sha256") or sha256(path)] = path
     missing = [digest for digest in held_out.pictures if digest not in paths]
     if missing:
         raise ValueError(f"{len(missing)} images of {out_of_fold.FILE} are not in {data}, the first is {missing[0]}")

@@ -4,7 +4,8 @@ import bentoml
 import structlog
 from starlette.requests import Request
 
-from models.classifier.serving.artifact import RELEASED, STORE_NAME, Artifact, ArtifactError
+from models.classifier.serving.artifact import RELEASED, STORE_NAME, Artifact
+from models.common.artifact import ArtifactError
 from services.classifier import metrics
 from services.classifier.core import Classifier
 from services.classifier.engine import factory

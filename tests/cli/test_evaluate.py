@@ -82,7 +82,7 @@ def test_the_page_stands_alone(evaluated: Path) -> None:
     assert len(re.findall(r"<img", html)) == 2 * 2 * 2 * 6
     assert "prefers-color-scheme: dark" in html
     assert not re.search(r"#0[1-5]0[2-6]0[3-7]\b", html)
-    assert not list(evaluated.glob("*.tmp"))
+    assert not list(evaluated.glob("*.unfinished"))
 
 
 def test_one_class_alone_is_named(tmp_path: Path) -> None:
@@ -149,8 +149,8 @@ def test_a_broken_training_log_is_named(tmp_path: Path) -> None:
 
 def test_views_are_the_eight_turns_and_mirrors() -> None:
     picture = np.random.default_rng(0).integers(0, 256, (1, 5, 5, 3), np.uint8)
-    seen = {view.tobytes() for view in tta.turned(picture)}
+    seen = {view.tobytes() for view in tta.views(picture)}
     assert len(seen) == tta.VIEWS == 8
-    assert next(tta.turned(picture)).tobytes() == picture.tobytes()
+    assert next(tta.views(picture)).tobytes() == picture.tobytes()
     classes = np.full((8, 2, 7), 1 / 7)
     assert tta.average(classes)["classes"] == pytest.approx(classes[0])

@@ -93,7 +93,7 @@ def test_the_card_and_the_figures_say_what_was_measured(trained: Path) -> None:
     card = (trained / "MODEL_CARD.md").read_text()
     assert f"{figures['nested_stack_less_classifier_auc']['value']:+.4f}" in card
     assert "teacher" in card
-    assert not list(trained.glob("*.tmp"))
+    assert not list(trained.glob("*.unfinished"))
 
 
 def test_scores_of_another_classifier_are_refused(work: Path, tmp_path: Path) -> None:

@@ -5,8 +5,8 @@ import typer
 
 from cli import user_errors
 from export.graph import HeatmapError, ParityError
-from models.classifier.serving.artifact import ArtifactError
 from models.classifier.training.training_errors import CheckpointError, TrainingError
+from models.common.artifact import ArtifactError
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from cli.main import app
 from models.classifier.data.labels import MELANOMA
-from models.classifier.serving.artifact import sha256
+from models.common.artifact import sha256
 from tests.models.classifier import tiny
 
 PLAN = """\

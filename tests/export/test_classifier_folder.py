@@ -21,11 +21,12 @@ from models.classifier.data import image_pool, table
 from models.classifier.data.labels import CLASSES, MALIGNANT, MELANOMA
 from models.classifier.evaluation import measurement, non_lesions
 from models.classifier.network.networks import Ensemble, Served, build
-from models.classifier.serving.artifact import MODEL_FILE, Artifact, ArtifactError
+from models.classifier.serving.artifact import MODEL_FILE, Artifact
 from models.classifier.training.config import TrainConfig
 from models.classifier.training.folds import Folds, make_folds
 from models.classifier.training.loop import Trainer
 from models.classifier.training.scores import raw_scores
+from models.common.artifact import ArtifactError
 from services.classifier.core import Classifier
 from services.classifier.engine.onnx_runtime import OnnxEngine
 from services.common.deadline import Deadline
@@ -207,7 +208,7 @@ def test_figures_are_measured_on_the_file_and_stored(release: Release, tmp_path:
     assert stored["melanoma_auc"].n == len(rows)
     assert stored["melanoma_auc"].data == "ham10000 test"
     assert stored["melanoma_auc"].value == pytest.approx(figures["melanoma_auc"]["value"])
-    assert not list(copy.glob("*.tmp"))
+    assert not list(copy.glob("*.unfinished"))
 
 
 def test_a_split_without_rows_is_named(release: Release) -> None:

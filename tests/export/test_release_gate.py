@@ -14,7 +14,8 @@ from models.classifier.calibration import out_of_fold
 from models.classifier.calibration.class_scores import Calibration
 from models.classifier.data.labels import MELANOMA
 from models.classifier.evaluation import statistics
-from models.classifier.serving.artifact import Artifact, sha256
+from models.classifier.serving.artifact import Artifact
+from models.common.artifact import sha256
 from tests.export.factory import add_to_bias, change, melalog, seal
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # torch's exporter warns of its own insides

@@ -17,7 +17,8 @@ from typer.testing import CliRunner
 from cli.main import app
 from export import fp16, int8, triton_repository, variants
 from models.classifier.evaluation import measurement
-from models.classifier.serving.artifact import MODEL_FILE, RELEASED, Artifact, ArtifactError
+from models.classifier.serving.artifact import MODEL_FILE, RELEASED, Artifact
+from models.common.artifact import ArtifactError
 from tests.pictures import lesion
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # onnxruntime's quantiser warns of its own insides

@@ -12,7 +12,7 @@ from PIL import Image
 
 from export import vlm_release
 from models.classifier.data.table import Row
-from models.classifier.serving.artifact import ArtifactError
+from models.common.artifact import ArtifactError
 from models.vlm.serving.artifact import Artifact
 from models.vlm.serving.preprocess import View
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from models.classifier.data.labels import CLASSES
 from models.classifier.data.table import COARSE, Row
+from models.common.files import replacing
 
 FILE = "out_of_fold.csv"
 SCORES = tuple(f"score_{name}" for name in CLASSES)
@@ -43,8 +44,7 @@ def refuse_tests(rows: Sequence[Row]) -> None:
 def write(path: Path, rows: Sequence[Row], folds: NDArray[np.int64], scores: NDArray[np.float64]) -> None:
     """Write the file whole or not at all. Raises ValueError when a test row is among them."""
     refuse_tests(rows)
-    unfinished = path.with_name(path.name + ".tmp")
-    with unfinished.open("w", newline="") as file:
+    with replacing(path) as unfinished, unfinished.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
         for row, fold, scored in zip(rows, folds, scores, strict=True):
@@ -52,7 +52,6 @@ def write(path: Path, rows: Sequence[Row], folds: NDArray[np.int64], scores: NDA
             writer.writerow(
                 [_sha256(row.path), row.source, row.group, fold, row.dx, *known, *map(repr, scored.tolist())]
             )
-    unfinished.rename(path)
 
 
 def read(path: Path) -> OutOfFold:

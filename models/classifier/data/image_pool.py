@@ -13,8 +13,9 @@ from rich.progress import track
 
 from models.classifier.data.labels import CLASSES
 from models.classifier.data.table import Row
-from models.classifier.serving.preprocess import Filter, Geometry, prepare
+from models.classifier.serving.preprocess import prepare
 from models.classifier.training.config import Sampling, SourceSampling, TrainConfig
+from models.common.geometry import Filter, Geometry
 
 READERS = 4
 """Threads that read a batch from disk: decoding leaves Python's lock alone."""

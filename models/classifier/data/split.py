@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from models.classifier.data.table import Row
+from models.common.files import new_folder
 
 NAMES = {2: ("train", "test"), 3: ("train", "validation", "test")}
 
@@ -76,10 +77,8 @@ def write_folders(rows: Sequence[Row], folder: Path) -> None:
     """Copy the pictures to FOLDER/<split>/<label>/: all of them or none. Raises FileExistsError, never overwrites."""
     if folder.exists():
         raise FileExistsError(f"{folder} is there already: name another folder, or remove it first")
-    unfinished = folder.with_name(folder.name + ".unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
     often = Counter((row.split, row.dx, row.path.name) for row in rows)
-    try:
+    with new_folder(folder) as unfinished:
         for row in rows:
             name = row.path.name
             if often[row.split, row.dx, name] > 1:
@@ -87,6 +86,3 @@ def write_folders(rows: Sequence[Row], folder: Path) -> None:
             place = unfinished / row.split / row.dx
             place.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(row.path, place / name)
-        unfinished.rename(folder)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)

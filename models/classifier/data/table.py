@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.classifier.data.labels import ALIASES, CLASSES, MALIGNANT, MELANOMA
+from models.common.files import replacing
 
 COARSE = {
     "benign": tuple(index for index in range(len(CLASSES)) if index not in MALIGNANT),
@@ -190,15 +191,10 @@ def _flag(value: bool | None) -> str:
 def write_csv(rows: Iterable[Row], path: Path) -> None:
     """Write a table that `read_csv` reads: whole or not at all. Pictures below its folder are named relative to it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(path.name + ".unfinished")
-    try:
-        with unfinished.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, [*COLUMNS, "source", "split"])
-            writer.writeheader()
-            writer.writerows(_record(row, path.parent.absolute()) for row in rows)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with replacing(path) as unfinished, unfinished.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [*COLUMNS, "source", "split"])
+        writer.writeheader()
+        writer.writerows(_record(row, path.parent.absolute()) for row in rows)
 
 
 def _record(row: Row, folder: Path) -> dict[str, str]:

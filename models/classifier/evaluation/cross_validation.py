@@ -24,6 +24,7 @@ from models.classifier.training import clean_start, folds
 from models.classifier.training.config import TrainConfig
 from models.classifier.training.loop import Trainer
 from models.classifier.training.scores import raw_scores
+from models.common.files import replacing, write_text
 
 LEAK = 0.97
 """An AUC above this on a grouped split is a leak until shown otherwise."""
@@ -137,10 +138,8 @@ def _judge(made: Plan, number: int, out: Path, say: Callable[[str], None], fit: 
     cache = image_pool.load(held, made.config.input_size, made.config.geometry, made.config.resample)
     scores = raw_scores(trained, cache)
     kept.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = kept.with_suffix(".tmp")
-    with unfinished.open("wb") as file:
+    with replacing(kept) as unfinished, unfinished.open("wb") as file:
         np.save(file, scores)
-    unfinished.rename(kept)
     return scores
 
 
@@ -157,15 +156,8 @@ def _begin(made: Plan, out: Path) -> None:
             raise ValueError(f"{path} was made with another configuration, other data or folds: choose another --out")
         return
     out.mkdir(parents=True, exist_ok=True)
-    _write(out / CONFIG, yaml.safe_dump(told["config"], sort_keys=False))
-    _write(path, json.dumps(told, indent=1) + "\n")
-
-
-def _write(path: Path, text: str) -> None:
-    """Whole or not at all."""
-    unfinished = path.with_suffix(".tmp")
-    unfinished.write_text(text)
-    unfinished.rename(path)
+    write_text(out / CONFIG, yaml.safe_dump(told["config"], sort_keys=False))
+    write_text(path, json.dumps(told, indent=1) + "\n")
 
 
 def calibrated(made: Plan, scores: Scores) -> dict[str, NDArray[Any]]:

@@ -10,16 +10,14 @@ from scipy.special import softmax
 
 from models.classifier.data.labels import MALIGNANT, MELANOMA
 from models.classifier.evaluation import measurement
+from models.common.views import VIEWS, turned
 
-VIEWS = 8
 _SMALLEST = 1e-12
 
 
-def turned(cache: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
+def views(cache: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
     """The eight views of pictures [N, S, S, 3], the pictures themselves first."""
-    for mirrored in (cache, cache[:, :, ::-1]):
-        for turns in range(4):
-            yield np.ascontiguousarray(np.rot90(mirrored, turns, axes=(1, 2)))
+    return (turned(cache, view) for view in VIEWS)
 
 
 def average(classes: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
@@ -34,8 +32,8 @@ def average(classes: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
 def run(model: Path, cache: NDArray[np.uint8], plain: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
     """Averaged probabilities of prepared pictures; `plain` are the class probabilities [N, C] of the first view."""
     others = [
-        measurement.run(model, view, f"view {number} of {VIEWS}")["classes"]
-        for number, view in enumerate(turned(cache), 1)
+        measurement.run(model, view, f"view {number} of {len(VIEWS)}")["classes"]
+        for number, view in enumerate(views(cache), 1)
         if number > 1
     ]
     return average(np.stack([plain, *others]))

@@ -17,8 +17,10 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from models.classifier.serving.artifact import MODEL_FILE, Artifact, ArtifactError
+from models.classifier.serving.artifact import MODEL_FILE, Artifact
 from models.classifier.training.config import TrainConfig, expand
+from models.common.artifact import ArtifactError
+from models.common.files import replacing
 
 State = Mapping[str, Tensor]
 WRAPPERS = ("state_dict", "model", "network")
@@ -84,13 +86,12 @@ def read(path: Path) -> tuple[State, dict[str, str]]:
 
 def write(network: nn.Module, path: Path, metadata: dict[str, str]) -> None:
     """Weights as .safetensors, with what `read` gives back; in place only when all is on disk."""
-    unfinished = path.with_name(path.name + ".tmp")
     state = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
     try:
-        save_file(state, unfinished, metadata)
+        with replacing(path) as unfinished:
+            save_file(state, unfinished, metadata)
     except SafetensorError as error:
         raise OSError(str(error)) from None
-    unfinished.rename(path)
 
 
 def fill(network: Any, state: State, name: str, backbone: str, made_for: str = "") -> None:

@@ -11,6 +11,7 @@ from models.classifier.calibration.class_scores import Calibration
 from models.classifier.data.labels import CLASSES, MALIGNANT, MELANOMA
 from models.classifier.network.ood import OodDetector
 from models.classifier.network.saliency import activation_map, scaled
+from models.common import views
 
 Normalisation = Literal["imagenet", "half", "none"]
 _SCALES = {
@@ -22,7 +23,7 @@ VIEWS = {
     1: ((0, False),),
     2: ((0, False), (0, True)),
     4: tuple((turns, False) for turns in range(4)),
-    8: tuple((turns, mirrored) for mirrored in (False, True) for turns in range(4)),
+    8: views.VIEWS,
 }
 """Number of views to what they are: quarter turns, after a mirror or not."""
 

@@ -1,12 +1,21 @@
 """The released classifier as a folder: manifest.json is the only truth about the files beside it. Torch-free."""
 
-import hashlib
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from models.classifier.serving.preprocess import Filter, Geometry
+from models.common.artifact import (
+    MANIFEST,
+    ArtifactError,
+    Measured,
+    Part,
+    Threshold,
+    check_files,
+    read_manifest,
+    sha256,
+)
+from models.common.geometry import Filter, Geometry
 
 MODEL_FILE = "model.onnx"
 STORE_NAME = "melalog-classifier"
@@ -14,32 +23,7 @@ STORE_NAME = "melalog-classifier"
 RELEASED = Path(__file__).parents[2] / "released" / "classifier"
 
 
-class ArtifactError(RuntimeError):
-    """The folder is not a usable artifact; the message names the file and what is wrong with it."""
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
-
-
-class Measured(_Part):
-    """A figure with its 95 % interval and what it was measured on."""
-
-    value: float
-    interval: tuple[float, float]
-    data: str
-    n: int
-
-
-class Threshold(_Part):
-    """A cut on the melanoma or malignant probability, with what was measured there on the calibration fold."""
-
-    value: float
-    sensitivity: float
-    specificity: float
-
-
-class Calibration(_Part):
+class Calibration(Part):
     """What the in-graph calibration was fitted on."""
 
     data: str
@@ -49,7 +33,7 @@ class Calibration(_Part):
     logit_sd: float = Field(ge=0)
 
 
-class Variant(_Part):
+class Variant(Part):
     """One file of the network, with its own hash and figures. Thresholds: `sensitivity_95` is melanoma's."""
 
     sha256: str
@@ -59,14 +43,14 @@ class Variant(_Part):
     calibration_note: str = ""
 
 
-class OutOfDistribution(_Part):
+class OutOfDistribution(Part):
     """How the graph's `ood` is made, and which share of each named set passes `ood_threshold`."""
 
     method: str
     pass_rates: dict[str, float]
 
 
-class ModalityRule(_Part):
+class ModalityRule(Part):
     """A picture is a photograph at or above `threshold` of the graph's `photograph`, dermoscopy below it.
 
     Within `margin` of the threshold it is neither: nobody has been told enough.
@@ -85,23 +69,23 @@ class ModalityRule(_Part):
         return "photograph" if photograph >= self.threshold else "dermoscopy"
 
 
-class Conformal(_Part):
+class Conformal(Part):
     """A class is in a picture's set at or above its threshold; see `models.classifier.calibration.conformal`."""
 
     alpha: float = Field(gt=0, lt=1)
     thresholds: dict[str, float]
     coverage: float
-    class_coverage: dict[str, float | None] = {}
+    class_coverage: dict[str, float | None] = Field(default_factory=dict)
     set_size: float | None = None
 
 
-class Provenance(_Part):
+class Provenance(Part):
     """Where the artifact comes from: enough to make it again.
 
     cross_validated: calibrated on the out-of-fold predictions of other networks, as its own have learned every fold.
     """
 
-    config: dict[str, Any] = {}
+    config: dict[str, Any] = Field(default_factory=dict)
     command: str = ""
     commit: str = ""
     data: str = ""
@@ -112,7 +96,7 @@ class Provenance(_Part):
     cross_validated: bool = False
 
 
-class Bfloat16(_Part):
+class Bfloat16(Part):
     """model.onnx in bfloat16, with everything that leads to the convolutions `float32_before` left in float32.
 
     Measured on held-out pictures against float32. Without this record nobody has, and it is not served so.
@@ -126,7 +110,7 @@ class Bfloat16(_Part):
     n: int
 
 
-class Input(_Part):
+class Input(Part):
     """How a picture becomes the graph's input; `models.classifier.serving.preprocess` does it."""
 
     size: int
@@ -134,7 +118,7 @@ class Input(_Part):
     resample: Filter
 
 
-class Manifest(_Part):
+class Manifest(Part):
     """manifest.json, schema version 1."""
 
     schema_version: Literal[1]
@@ -165,33 +149,14 @@ class Artifact:
     @property
     def digest(self) -> str:
         """First 12 hex digits of the manifest's SHA-256; the manifest holds every file's."""
-        return sha256(self.folder / "manifest.json")[:12]
+        return sha256(self.folder / MANIFEST)[:12]
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read the manifest and check every file's hash. Raises ArtifactError."""
-        path = folder / "manifest.json"
-        try:
-            manifest = Manifest.model_validate_json(path.read_text())
-        except FileNotFoundError as error:
-            raise ArtifactError(f"{path} does not exist: no classifier is released there") from error
-        except OSError as error:
-            raise ArtifactError(f"{path} cannot be read: {error.strerror}") from error
-        except ValueError as error:
-            raise ArtifactError(f"{path} is not a manifest of schema version 1: {error}") from error
+        manifest = read_manifest(folder, Manifest, "classifier")
         for name in (MODEL_FILE, manifest.default):
             if name not in manifest.files:
-                raise ArtifactError(f"{path} does not name {name}")
-        for name, variant in manifest.files.items():
-            file = folder / name
-            if Path(name).name != name or not file.is_file():
-                raise ArtifactError(f"{path} names {name!r}, and there is no such file beside it")
-            if sha256(file) != variant.sha256:
-                raise ArtifactError(f"{file} is not the file that was released: its SHA-256 differs from the manifest")
+                raise ArtifactError(f"{folder / MANIFEST} does not name {name}")
+        check_files(folder, {name: variant.sha256 for name, variant in manifest.files.items()})
         return cls(folder, manifest)
-
-
-def sha256(file: Path) -> str:
-    """Hex digest of a file."""
-    with file.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()

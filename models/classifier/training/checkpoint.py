@@ -6,19 +6,18 @@ from typing import Any
 import torch
 
 from models.classifier.training.training_errors import CheckpointError
+from models.common.files import replacing
 
 LAST = "last.pt"
 
 
 def save(path: Path, state: dict[str, Any]) -> None:
     """Write to a temporary name, then rename. Raises CheckpointError; what was there before is untouched then."""
-    unfinished = path.with_name(path.name + ".tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(state, unfinished)
-        unfinished.rename(path)
+        with replacing(path) as unfinished:
+            torch.save(state, unfinished)
     except (OSError, RuntimeError) as error:  # torch says RuntimeError when the disk is full
-        unfinished.unlink(missing_ok=True)
         raise CheckpointError(
             f"cannot write {path} ({str(error).splitlines()[0]}): is the disk full? What was saved before is still "
             "there: make room and give the same command again"

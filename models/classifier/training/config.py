@@ -9,9 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from models.classifier.data.labels import CLASSES
 from models.classifier.data.table import COARSE
-from models.classifier.serving.preprocess import Filter, Geometry
 from models.classifier.training import plan_file
 from models.classifier.training.transforms import Transform
+from models.common.geometry import Filter, Geometry
 
 Metric = Literal["auc", "average_precision", "f1", "specificity_at_95_sensitivity", "loss"]
 

@@ -11,8 +11,9 @@ from torch.nn import functional
 
 from models.classifier.data.labels import CLASSES
 from models.classifier.network import initial_weights, networks
-from models.classifier.serving.artifact import MODEL_FILE, Artifact, ArtifactError
+from models.classifier.serving.artifact import MODEL_FILE, Artifact
 from models.classifier.training.config import expand
+from models.common.artifact import ArtifactError
 
 
 class Teacher(Protocol):

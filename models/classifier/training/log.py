@@ -8,15 +8,14 @@ from typing import Any
 
 from models.classifier.training.config import Tracking, TrainConfig
 from models.classifier.training.training_errors import TrainingError
+from models.common.files import write_text
 
 FILE = "metrics.jsonl"
 
 
 def write(folder: Path, history: list[dict[str, Any]]) -> None:
     """The whole history anew, so that a run taken up again has no line twice."""
-    unfinished = folder / (FILE + ".tmp")
-    unfinished.write_text("".join(json.dumps(line) + "\n" for line in history))
-    unfinished.rename(folder / FILE)
+    write_text(folder / FILE, "".join(json.dumps(line) + "\n" for line in history))
 
 
 class Tracker:

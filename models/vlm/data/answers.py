@@ -13,6 +13,7 @@ from torch import Tensor
 from models.classifier.data import image_pool, table
 from models.classifier.data.labels import CLASSES
 from models.classifier.data.table import Row
+from models.common.views import VIEWS, turned
 from models.vlm.data.tensors import ImageBatch
 from models.vlm.serving.preprocess import View, prepare
 from models.vlm.training.finetune.finetune_config import FinetuneConfig, Labels
@@ -66,11 +67,13 @@ class Source:
         """These images, each turned and mirrored by its number from 0 to 7. Raises ValueError for a broken file."""
         if self._cache is not None:
             array = self._cache[list(chosen)]
-            return array if turns is None else np.stack([turned(p, t) for p, t in zip(array, turns, strict=True)])
+            return (
+                array if turns is None else np.stack([turned(p, VIEWS[t]) for p, t in zip(array, turns, strict=True)])
+            )
         read = [self._read(self.rows[i]) for i in chosen]
         if turns is None:
             return read
-        return [Image.fromarray(turned(np.asarray(p), t)) for p, t in zip(read, turns, strict=True)]
+        return [Image.fromarray(turned(np.asarray(p), VIEWS[t])) for p, t in zip(read, turns, strict=True)]
 
     def _read(self, row: Row) -> Image.Image:
         try:
@@ -78,12 +81,6 @@ class Source:
                 return prepare(ImageOps.exif_transpose(image).convert("RGB"), self.view)
         except OSError as error:
             raise ValueError(f"cannot read the image {row.path}") from error
-
-
-def turned(pixels: NDArray[np.uint8], which: int) -> NDArray[np.uint8]:
-    """One of the eight turns and mirrors of an image [H, W, 3]: exact, without interpolation."""
-    mirrored = pixels[:, ::-1] if which & 4 else pixels
-    return np.ascontiguousarray(np.rot90(mirrored, which & 3))
 
 
 def is_yes(rows: Sequence[Row], labels: Labels) -> NDArray[np.bool_]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from models.common import safetensors_header
 from models.vlm.vlm_errors import AdapterError, VisionAdapterError
 
 RECORD = "melalog.json"
@@ -31,12 +32,9 @@ class Tensor:
 def headers(folder: Path) -> Iterator[Tensor]:
     """Every tensor of every safetensors file in a folder, without reading any."""
     for file in sorted(folder.glob("*.safetensors")):
-        with file.open("rb") as opened:
-            length = int.from_bytes(opened.read(8), "little")
-            listed: dict[str, Any] = json.loads(opened.read(length))
-        listed.pop("__metadata__", None)
-        for name, entry in listed.items():
-            start, end = (8 + length + offset for offset in entry["data_offsets"])
+        header, begin = safetensors_header.read(file)
+        for name, entry in header.items():
+            start, end = (begin + offset for offset in entry["data_offsets"])
             yield Tensor(file, name, entry["dtype"], tuple(entry["shape"]), start, end)
 
 

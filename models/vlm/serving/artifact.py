@@ -4,24 +4,28 @@ import json
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from models.classifier.serving.artifact import ArtifactError, Measured, Threshold, sha256
+from models.common.artifact import (
+    MANIFEST,
+    ArtifactError,
+    Measured,
+    Part,
+    Threshold,
+    check_files,
+    read_manifest,
+    sha256,
+)
 from models.vlm.serving.preprocess import View
 from models.vlm.serving.scoring import Calibration
 
-MANIFEST = "manifest.json"
 MODEL_FILE = "model.onnx"
 TOKENIZER_FILE = "base/tokenizer.json"
 STORE_NAME = "melalog-vlm"
 RELEASED = Path(__file__).parents[2] / "released" / "vlm"
 
 
-class _ManifestPart(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False, protected_namespaces=())
-
-
-class Fold(_ManifestPart):
+class Fold(Part):
     """The images that the calibration was fitted on."""
 
     data: str
@@ -30,7 +34,7 @@ class Fold(_ManifestPart):
     logit_sd: float = Field(ge=0)
 
 
-class Manifest(_ManifestPart):
+class Manifest(Part):
     """manifest.json, schema version 1."""
 
     schema_version: Literal[1]
@@ -43,10 +47,10 @@ class Manifest(_ManifestPart):
     prompt_ids: tuple[int, ...] | None = None
     calibration: Calibration
     fold: Fold
-    thresholds: dict[str, Threshold] = {}
-    metrics: dict[str, Measured] = {}
+    thresholds: dict[str, Threshold] = Field(default_factory=dict)
+    metrics: dict[str, Measured] = Field(default_factory=dict)
     files: dict[str, str]
-    engine_files: dict[str, str] = {}
+    engine_files: dict[str, str] = Field(default_factory=dict)
     """The merged checkpoint, up to 20 GB and perhaps on another machine: recorded, not read when the service starts.
     The service identifies the engine's model by its answer to the null image."""
     licence: str
@@ -71,21 +75,8 @@ class Artifact:
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read the manifest and check the SHA-256 of every file it names. Raises ArtifactError."""
-        path = folder / MANIFEST
-        try:
-            manifest = Manifest.model_validate_json(path.read_text())
-        except FileNotFoundError as error:
-            raise ArtifactError(f"{path} does not exist: no vision-language model is released there") from error
-        except OSError as error:
-            raise ArtifactError(f"{path} cannot be read: {error.strerror}") from error
-        except ValidationError as error:
-            raise ArtifactError(f"{path} is not a manifest of schema version 1: {error}") from error
-        for name, digest in manifest.files.items():
-            file = folder / name
-            if Path(name).is_absolute() or ".." in Path(name).parts or not file.is_file():
-                raise ArtifactError(f"{path} names {name!r}, and there is no such file in its folder")
-            if sha256(file) != digest:
-                raise ArtifactError(f"{file} is not the file that was released: its SHA-256 differs from the manifest")
+        manifest = read_manifest(folder, Manifest, "vision-language model")
+        check_files(folder, manifest.files)
         return cls(folder, manifest)
 
     def require_graph(self) -> None:

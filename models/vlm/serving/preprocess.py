@@ -9,8 +9,7 @@ from typing import Literal
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
-from models.classifier.serving import preprocess
-from models.classifier.serving.preprocess import Filter
+from models.common.geometry import FILTERS, Filter, square
 
 Geometry = Literal["keep", "squash", "crop"]
 
@@ -36,8 +35,8 @@ def prepare(image: Image.Image, view: View) -> Image.Image:
             return image
         scale = view.size / max(width, height)
         sides = max(1, round(width * scale)), max(1, round(height * scale))
-        return image.resize(sides, preprocess.FILTERS[view.resample])
-    return Image.fromarray(preprocess.prepare(image, view.size, view.geometry, view.resample))
+        return image.resize(sides, FILTERS[view.resample])
+    return square(image, view.size, view.geometry, view.resample)
 
 
 def encode(image: Image.Image, view: View) -> bytes:

@@ -1,6 +1,6 @@
 """Which engine and which release the settings ask for."""
 
-from models.classifier.serving.artifact import ArtifactError
+from models.common.artifact import ArtifactError
 from models.vlm.serving.artifact import RELEASED, STORE_NAME, Artifact
 from services.common.location import artifact_folder
 from services.common.settings import Settings

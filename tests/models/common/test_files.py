@@ -56,3 +56,33 @@ def test_while_it_is_replaced_there_is_always_one_or_it_is_put_back(
     with pytest.raises(OSError):  # noqa: PT011  (any)
         files.replace_folder(new, target)
     assert (target / "model").read_text() == "released"
+
+
+def test_a_file_is_replaced_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
+    target = tmp_path / "report.html"
+    files.write_text(target, "old")
+
+    def fail() -> None:
+        with files.replacing(target) as unfinished:
+            unfinished.write_text("half")
+            raise ValueError
+
+    with pytest.raises(ValueError):  # noqa: PT011  (ours)
+        fail()
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+    assert target.read_text() == "old"
+
+
+def test_a_folder_is_there_when_all_of_it_is(tmp_path: Path) -> None:
+    def fail() -> None:
+        with files.new_folder(tmp_path / "made") as unfinished:
+            (unfinished / "a").write_text("a")
+            raise ValueError
+
+    with pytest.raises(ValueError):  # noqa: PT011  (ours)
+        fail()
+    assert list(tmp_path.iterdir()) == []
+    with files.new_folder(tmp_path / "made") as unfinished:
+        (unfinished / "a").write_text("a")
+        assert not (tmp_path / "made").exists()
+    assert (tmp_path / "made" / "a").read_text() == "a"

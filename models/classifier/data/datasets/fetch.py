@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 
 from models.classifier.data.datasets.dataset import DataSet
+from models.common.files import new_folder
 
 CLIENT = "install it beside Melalog, in its folder: .venv/bin/uv pip install -e '.[datasets]'"
 LOG_IN = (
@@ -25,20 +26,15 @@ def fetch(dataset: DataSet, out: Path) -> None:
     if out.exists():
         raise FetchError(f"{out} is there already: name another folder, or remove it first")
     client = _client(dataset)
-    unfinished = out.with_name(out.name + ".unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
     try:
-        _download(client, dataset, unfinished)
-        for archive in sorted(unfinished.glob("*.zip")):
-            with zipfile.ZipFile(archive) as packed:
-                packed.extractall(unfinished)
-            archive.unlink()
-        unfinished.rename(out)
+        with new_folder(out) as unfinished:
+            _download(client, dataset, unfinished)
+            for archive in sorted(unfinished.glob("*.zip")):
+                with zipfile.ZipFile(archive) as packed:
+                    packed.extractall(unfinished)
+                archive.unlink()
     except zipfile.BadZipFile as error:
         raise FetchError(f"the download of {dataset.name} is no zip archive: try again") from error
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def _client(dataset: DataSet) -> str:

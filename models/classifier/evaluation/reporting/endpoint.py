@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from models.classifier.data.table import Row
-from models.classifier.evaluation import curves, statistics, subgroups, tta
+from models.classifier.evaluation import curves, statistics, subgroups
 from models.classifier.evaluation.measurement import Decided, Endpoint, Figures, Outputs, decide, figures
 from models.classifier.evaluation.reporting import plots
 from models.classifier.evaluation.reporting.thumbnails import Mistake
 from models.classifier.evaluation.subgroups import Subgroup
-from models.classifier.serving.artifact import Threshold
+from models.common.artifact import Threshold
+from models.common.views import VIEWS
 
 HALF = "one_half"
 ON_THESE = (0.8, 0.9, 0.95, 0.99)
@@ -160,7 +161,7 @@ def turning(plain: EndpointReport, found: Outputs, rows: Sequence[Row], data: st
     """The figures with eight views, and what they change."""
     endpoint, one = plain.endpoint, plain.decided
     eight = decide(found, rows, endpoint)
-    measured = figures(RANKING, eight, f"{data}, {tta.VIEWS} views", f"{endpoint.name}_{tta.VIEWS}_views_")
+    measured = figures(RANKING, eight, f"{data}, {len(VIEWS)} views", f"{endpoint.name}_{len(VIEWS)}_views_")
     changes = []
     for name, metric in RANKING.items():
         difference, interval = statistics.paired(metric, one.truth, eight.p, one.p, one.groups)

@@ -16,6 +16,7 @@ from models.classifier.evaluation.reporting import endpoint as endpoints
 from models.classifier.evaluation.reporting import page, plots, thumbnails, training_curves
 from models.classifier.evaluation.reporting.endpoint import EndpointReport
 from models.classifier.serving.artifact import MODEL_FILE, Artifact
+from models.common.views import VIEWS
 
 ENDPOINTS = {one.name: one for one in (measurement.MELANOMA_ENDPOINT, measurement.MALIGNANT_ENDPOINT)}
 
@@ -141,7 +142,7 @@ def _views(reports: Sequence[EndpointReport]) -> dict[str, Any]:
             one.name: {
                 "value": one.difference,
                 "interval": one.interval,
-                "data": f"{tta.VIEWS} views minus 1",
+                "data": f"{len(VIEWS)} views minus 1",
                 "n": len(report.decided.p),
             }
             for one in report.turning
@@ -149,7 +150,7 @@ def _views(reports: Sequence[EndpointReport]) -> dict[str, Any]:
         for report in reports
         if report.turning
     }
-    return {"number": tta.VIEWS, "differences": differences} if differences else {}
+    return {"number": len(VIEWS), "differences": differences} if differences else {}
 
 
 def _page(order: Order, reports: list[EndpointReport], notes: list[str], figures: list[plots.Plot]) -> page.Page:

@@ -12,6 +12,7 @@ from models.classifier.evaluation.measurement import Figures
 from models.classifier.evaluation.reporting.endpoint import EndpointReport
 from models.classifier.evaluation.reporting.plots import Plot
 from models.classifier.evaluation.subgroups import MINIMUM
+from models.common.files import write_text
 
 HTML, JSON = "report.html", "evaluation.json"
 WORDS = {
@@ -103,13 +104,6 @@ def write(folder: Path, page: Page, found: dict[str, Any], name: str = JSON) -> 
     html = environment.get_template("report.html.j2").render(page=page, words=WORDS, minimum=MINIMUM)
     write_text(folder / HTML, html)
     write_text(folder / name, json.dumps(found, indent=2, allow_nan=False) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Whole or not at all."""
-    unfinished = path.with_name(path.name + ".tmp")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.rename(path)
 
 
 def _number(value: float) -> str:

@@ -15,8 +15,8 @@ from models.classifier.data.labels import CLASSES
 from models.classifier.data.table import COARSE, Row
 from models.classifier.data.table_checks import KINDS, Checked, Finding, Severity
 from models.classifier.evaluation.reporting import drawing
-from models.classifier.evaluation.reporting.page import write_text
 from models.classifier.evaluation.reporting.plots import Plot
+from models.common.files import write_text
 
 SHOWN = 12
 """Findings of one kind with pictures; the count says how many there are."""

@@ -141,7 +141,7 @@ def test_a_killed_run_goes_on_and_no_network_sees_what_it_judges(data: Path, tmp
     assert not (tmp_path / out_of_fold.FILE).exists()
     cross_validation.run(plan, tmp_path, fit=fit)
     assert trained == ["fold-0", "killed", "fold-1", "fold-2"]
-    assert not list(tmp_path.rglob("*.tmp"))
+    assert not list(tmp_path.rglob("*.unfinished"))
 
 
 def small(n: int, dx: str, start: int = 0, split: str = "train") -> list[Row]:
@@ -301,7 +301,7 @@ def test_a_full_disk_is_said_and_leaves_nothing_half_written(data: Path, tmp_pat
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert "is the disk full?" in told
     assert (tmp_path / "out" / "plan.json").is_file()
-    assert not list((tmp_path / "out").rglob("*.tmp"))
+    assert not list((tmp_path / "out").rglob("*.unfinished"))
 
 
 def test_a_rate_too_high_and_a_broken_checkpoint_are_named(data: Path, tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from models.classifier.serving.artifact import RELEASED, Artifact, ArtifactError, sha256
+from models.classifier.serving.artifact import RELEASED, Artifact
+from models.common.artifact import ArtifactError, sha256
 
 GRAPH = b"a graph"
 
@@ -64,7 +65,7 @@ def test_a_tampered_file_is_refused(tmp_path: Path, at: int) -> None:
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     write(tmp_path, manifest())
     (tmp_path / "model.onnx").unlink()
-    refused(tmp_path, "'model.onnx'", "no such file beside it")
+    refused(tmp_path, "'model.onnx'", "no such file in its folder")
 
 
 def test_a_missing_folder_or_manifest_is_refused(tmp_path: Path) -> None:
@@ -84,7 +85,7 @@ def test_a_name_that_leaves_the_folder_is_refused(tmp_path: Path, name: str) -> 
     (tmp_path / "secret").write_bytes(GRAPH)
     files = manifest()["files"]
     write(folder, manifest(files={**files, name: files["model.onnx"]}))
-    refused(folder, repr(name), "no such file beside it")
+    refused(folder, repr(name), "no such file in its folder")
 
 
 def test_a_manifest_that_vouches_for_no_model_is_refused(tmp_path: Path) -> None:

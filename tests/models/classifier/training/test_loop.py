@@ -88,7 +88,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(
     network = trainer(config, data, tmp_path / "killed").run(lambda epoch, _: epochs.append(epoch))
     assert epochs == ([1, 2] if step == 2 else [2])
     assert same(network, whole)
-    assert not list((tmp_path / "killed").glob("*.tmp"))
+    assert not list((tmp_path / "killed").glob("*.unfinished"))
     lines = [json.loads(line) for line in (tmp_path / "killed" / log.FILE).read_text().splitlines()]
     assert [line["epoch"] for line in lines] == [1, 2]
 
@@ -124,11 +124,11 @@ def test_a_full_disk_is_named_and_leaves_the_last_checkpoint(data: Path, tmp_pat
 
     def fill_the_disk(epoch: int, _: float) -> None:
         if epoch == 1:
-            (tmp_path / "last.pt.tmp").symlink_to("/dev/full")
+            (tmp_path / "last.pt.unfinished").symlink_to("/dev/full")
 
     with pytest.raises(CheckpointError, match=r"cannot write .*last\.pt .*is the disk full\?"):
         trainer(config, data, tmp_path).run(fill_the_disk)
-    assert not list(tmp_path.glob("*.tmp"))
+    assert not list(tmp_path.glob("*.unfinished"))
     epochs: list[int] = []
     trainer(config, data, tmp_path).run(lambda epoch, _: epochs.append(epoch))
     assert epochs == [2]

@@ -8,7 +8,8 @@ import torch
 
 from models.classifier.data import table
 from models.classifier.training import folds
-from models.vlm.data.answers import EpochOrder, Source, is_yes, make_folds, turned
+from models.common.views import VIEWS, turned
+from models.vlm.data.answers import EpochOrder, Source, is_yes, make_folds
 from models.vlm.serving.preprocess import View
 from models.vlm.training.finetune import lora
 from models.vlm.training.finetune.finetune_config import Labels, Lora
@@ -73,7 +74,7 @@ def test_more_pictures_a_step_than_there_are_is_refused(data: Path, base: Path) 
 
 def test_the_eight_turns_are_eight_and_lose_nothing() -> None:
     image = np.arange(4 * 4 * 3, dtype=np.uint8).reshape(4, 4, 3)
-    views = [turned(image, which) for which in range(8)]
+    views = [turned(image, view) for view in VIEWS]
     assert np.array_equal(views[0], image)
     assert len({view.tobytes() for view in views}) == 8
     assert all(sorted(view.flatten()) == sorted(image.flatten()) for view in views)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from models.classifier.serving.artifact import ArtifactError
+from models.common.artifact import ArtifactError
 from models.vlm.serving.artifact import RELEASED, Artifact
 
 GRAPH, TOKENS = b"a graph", b'{"model": {"vocab": {}}, "added_tokens": []}'

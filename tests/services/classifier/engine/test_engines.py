@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
-from models.classifier.serving.artifact import MODEL_FILE, RELEASED, Artifact, Bfloat16, Variant, sha256
+from models.classifier.serving.artifact import MODEL_FILE, RELEASED, Artifact, Bfloat16, Variant
+from models.common.artifact import sha256
 from services.classifier.core import Classifier
 from services.classifier.engine import factory, open_vino, triton
 from services.classifier.engine.onnx_runtime import OnnxEngine
