@@ -98,7 +98,7 @@ test("a dark image gets advice on the device, again by the server before any que
   await page.getByText(t.image.warnings.dark).waitFor();
   await page.getByText(t.image.warnings.small).waitFor();
   await button(page, t.image.use).click();
-  await page.getByText(t.image.found.dark).waitFor();
+  await page.getByText(t.image.problems.dark).waitFor();
   await checkPage({ ...seen, name: "dark" }, "advice");
   await button(page, t.image.anyway).click();
   await page.getByRole("textbox").waitFor();

@@ -1,5 +1,5 @@
-// The README's pictures of the app, from the real services: `node tests/app/screenshots.mjs IMAGE FOLDER`, after `make frontend`.
-// The ones in docs/app are of a drawn spot, and their colours were reduced to 192 (Pillow: quantize).
+// Screenshots of the app for the README and docs/app.md, from the real services: `node tests/app/screenshots.mjs IMAGE FOLDER`, after `make frontend`.
+// Those in docs/app show the drawn spot of spot-with-place.jpg, with 192 colours (Pillow: quantize).
 import { join } from "node:path";
 
 import { button, DESKTOP, launch, open, PHONE, sendOff, toQuestions } from "./browser.mjs";
