@@ -29,7 +29,7 @@ CARD = "MODEL_CARD.md"
 
 
 def command() -> None:
-    """Build all four bentos into BentoML's store; each serves alone with `bentoml serve melalog-NAME:latest`."""
+    """Build all four bentos into BentoML's store; each also runs alone: `bentoml serve melalog-NAME:latest`."""
     for name in FILES:
         try:
             tag = build(name)
@@ -44,11 +44,11 @@ def command() -> None:
 def build(name: str, model: Path | None = None) -> str:
     """Build one bento, with its model (the released one, or that folder's) in BentoML's store; returns its tag.
 
-    Raises ArtifactError for a folder that is no released model, ImageError with what BentoML said.
+    Raises ArtifactError for a folder that is no released model, ImageError with BentoML's output.
     """
     if model is not None and name not in RELEASES:
         raise ImageError(f"{name} has no model; those with one are {' and '.join(RELEASES)}")
-    wanted = _store(RELEASES[name], model) if name in RELEASES else None
+    model_tag = _store(RELEASES[name], model) if name in RELEASES else None
     built = subprocess.run(
         [str(Path(sys.executable).with_name("bentoml")), "build", "-f", FILES[name], "-o", "tag", "."],
         cwd=ROOT,
@@ -58,24 +58,26 @@ def build(name: str, model: Path | None = None) -> str:
         check=False,
     )
     if built.returncode:
-        raise ImageError(f"{built.stdout}{built.stderr}{name} was not built; what BentoML said is above")
+        raise ImageError(f"{built.stdout}{built.stderr}{name} was not built; BentoML's output is above")
     tag = built.stdout.strip().splitlines()[-1].removeprefix("__tag__:")
-    taken = [str(model.tag) for model in bentoml.get(tag).info.models]
-    if wanted is not None and taken != [wanted]:
-        raise ImageError(f"{name} was built with {taken} and not with {wanted}: is another build running? Try again")
+    included = [str(model.tag) for model in bentoml.get(tag).info.models]
+    if model_tag is not None and included != [model_tag]:
+        raise ImageError(
+            f"{name} was built with {included} and not with {model_tag}: is another build running? Try again"
+        )
     return tag
 
 
 def _store(release: Any, folder: Path | None) -> str:
-    """Copy a released model into BentoML's model store under its own digest: what its manifest names, and no more."""
+    """Copy a released model into BentoML's model store under its digest: only the files that its manifest names."""
     artifact = release.Artifact.load(folder or release.RELEASED)
     tag = f"{release.STORE_NAME}:{artifact.digest}"
     with contextlib.suppress(bentoml.exceptions.NotFound):
-        bentoml.models.delete(tag)  # made anew it is the latest, which is the one the bento takes along
+        bentoml.models.delete(tag)  # created again it is the latest, which is what the bento includes
     with bentoml.models.create(tag) as model:
         for name in ("manifest.json", CARD, *artifact.manifest.files):
             if name != CARD or (artifact.folder / name).is_file():
-                into = Path(model.path) / name
-                into.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(artifact.folder / name, into)
+                target = Path(model.path) / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(artifact.folder / name, target)
     return tag

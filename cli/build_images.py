@@ -1,4 +1,4 @@
-"""`melalog images`: build images here, push nothing."""
+"""`melalog images`: build the images on this machine."""
 
 import time
 from typing import Annotated
@@ -8,7 +8,7 @@ from rich.console import Console
 
 from cli import user_errors
 from cli.images import container_engine, progress, targets
-from cli.images.making import BASE, prepared
+from cli.images.prepare import BASE, prepared
 
 console = Console(highlight=False, soft_wrap=True)
 
@@ -17,27 +17,28 @@ def command(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Of orchestrator, classifier, vlm, fusion (all four when none is named), classifier-gpu, engine, app,"
-            " train."
+            help="Which images: orchestrator, classifier, vlm, fusion (these four by default),"
+            " classifier-gpu, engine, app, train."
         ),
     ] = None,
-    base: Annotated[str, typer.Option(help="Image they are built on: Python 3.11, Debian or alike.")] = BASE,
+    base: Annotated[str, typer.Option(help="Base image: Python 3.11 on Debian or similar.")] = BASE,
 ) -> None:
-    """Build bentos and images with the container engine that is found, as `melalog-NAME:dev`.
+    """Build images as `melalog-NAME:dev` with docker, podman or buildah; nothing is pushed.
 
-    Then `docker compose up`, or `melalog push`.
+    Start them with `docker compose up`, or put one into a registry with `melalog push`.
     """
     with user_errors.as_usage_errors():
-        wanted = [targets.named(name) for name in names or targets.SERVICES]
-        found = container_engine.find()
-        for target in wanted:
+        selected = [targets.find(name) for name in names or targets.SERVICES]
+        engine = container_engine.find()
+        for target in selected:
             start = time.monotonic()
-            with progress.shown(console, f"building {target.image}:dev") as told, prepared(target, None, base) as made:
-                found.build(made.folder, [made.local], made.arguments, told)
+            title = f"building {target.image}:dev"
+            with progress.step(console, title) as on_line, prepared(target, None, base) as build:
+                engine.build(build.folder, [build.local], build.arguments, on_line)
                 console.print(
-                    f"{made.local}  {found.size(made.local) / 1e6:.0f} MB unpacked, content {made.tag}, "
-                    f"built by {found.name} in {time.monotonic() - start:.0f} s"
+                    f"{build.local}  {engine.size(build.local) / 1e6:.0f} MB unpacked, content {build.tag}, "
+                    f"built by {engine.name} in {time.monotonic() - start:.0f} s"
                 )
-        if {target.name for target in wanted} >= set(targets.SERVICES):
-            composed = {"docker": "docker compose", "podman": "podman-compose"}.get(found.name, "docker compose")
-            console.print(f"start them: {composed} up --detach; put one into a registry: melalog push NAME")
+        if {target.name for target in selected} >= set(targets.SERVICES):
+            compose = {"docker": "docker compose", "podman": "podman-compose"}.get(engine.name, "docker compose")
+            console.print(f"start them: {compose} up --detach; push one to a registry: melalog push NAME")

@@ -1,4 +1,4 @@
-"""`melalog data`: from pictures, whatever their layout, to a table that can be learned from."""
+"""`melalog data`: from images in any known layout to a checked and split table for training."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Pictures in, a checked and split table out (needs the `train` extra: `make .venv/installed`).",
+    help="Turn image data sets into a checked and split table (needs the `train` extra: `make .venv/installed`).",
 )
 Sets = Annotated[
-    list[str], typer.Argument(help="Tables (T.csv), or NAME=PLACE of a data set: ham10000=/pictures/ham10000.")
+    list[str], typer.Argument(help="Tables (T.csv), or NAME=FOLDER of a data set: ham10000=/images/ham10000.")
 ]
 Columns = Annotated[
     list[str] | None, typer.Option("--column", help="For csv=FILE, ours=theirs: dx=diagnosis. Repeatable.")
@@ -29,7 +29,7 @@ Labels = Annotated[
 
 @app.command("list")
 def list_() -> None:
-    """The data sets that can be read, their licences, and the layout each must have."""
+    """List the data sets that can be read, with licence and expected layout."""
     with user_errors.as_usage_errors():
         from models.classifier.data.datasets import DATASETS
     for name, dataset in DATASETS.items():
@@ -41,16 +41,16 @@ def list_() -> None:
 
 @app.command()
 def fetch(
-    name: Annotated[str, typer.Argument(help="A name of `melalog data list`.")],
-    out: Annotated[Path, typer.Option(help="Folder to make.")],
+    name: Annotated[str, typer.Argument(help="A name from `melalog data list`.")],
+    out: Annotated[Path, typer.Option(help="Folder to create.")],
 ) -> None:
-    """Download a data set by the Kaggle client, or say what to do by hand."""
+    """Download a data set with the Kaggle client; where that cannot be done, print the steps to do by hand."""
     with user_errors.as_usage_errors():
         from models.classifier.data.datasets import DATASETS
         from models.classifier.data.datasets.fetch import FetchError
         from models.classifier.data.datasets.fetch import fetch as download
     if name not in DATASETS:
-        raise typer.BadParameter(f"no data set {name}; there are {', '.join(DATASETS)}")
+        raise typer.BadParameter(f"unknown data set {name}; known are {', '.join(DATASETS)}")
     typer.echo(f"licence: {DATASETS[name].licence}")
     try:
         with user_errors.as_usage_errors():
@@ -68,7 +68,7 @@ def table(
     columns: Columns = None,
     labels: Labels = None,
     leave_out_missing: Annotated[
-        bool, typer.Option("--leave-out-missing", help="Go on without pictures that are not there.")
+        bool, typer.Option("--leave-out-missing", help="Leave out images whose files are missing.")
     ] = False,
 ) -> None:
     """Write one table out of one or several data sets."""
@@ -79,12 +79,12 @@ def table(
         missing = [row for row in rows if not row.path.is_file()]
         if missing and not leave_out_missing:
             raise ValueError(
-                f"{len(missing)} of {len(rows)} pictures are not there, the first is {missing[0].path}: "
-                "complete the folder, or go on without them by --leave-out-missing"
+                f"{len(missing)} of {len(rows)} images are missing, the first is {missing[0].path}: "
+                "complete the folder, or leave them out with --leave-out-missing"
             )
-        there = [row for row in rows if row.path.is_file()]
-        write_csv(there, out)
-    typer.echo(f"{out}: {_counted(there)}")
+        present = [row for row in rows if row.path.is_file()]
+        write_csv(present, out)
+    typer.echo(f"{out}: {_summary(present)}")
 
 
 @app.command()
@@ -94,7 +94,7 @@ def check(
     columns: Columns = None,
     labels: Labels = None,
 ) -> None:
-    """Look for leaks, unreadable files, duplicates and wrong labels. Exit status 1 for leaks and unreadable files."""
+    """Find leaks, unreadable files, duplicates and wrong labels. Exit status 1 for leaks and unreadable files."""
     with user_errors.as_usage_errors():
         from models.classifier.data.table_checks import KINDS
         from models.classifier.data.table_checks import check as examine
@@ -102,11 +102,11 @@ def check(
 
         checked = examine(_rows(sets, columns, labels))
         page.write(checked, report, f"Data check: {', '.join(sets)}")
-    typer.echo(_counted(checked.rows))
-    for kind, found in checked.findings.items():
+    typer.echo(_summary(checked.rows))
+    for kind, findings in checked.findings.items():
         severity = KINDS[kind][0]
         colour = typer.colors.YELLOW if severity == "warning" else typer.colors.RED
-        typer.secho(f"{severity}: {len(found)} x {kind}; the first: {found[0].says}", fg=colour)
+        typer.secho(f"{severity}: {len(findings)} x {kind}; the first: {findings[0].says}", fg=colour)
     typer.echo(f"report: {report}")
     if checked.count("leak") or checked.count("error"):
         raise typer.Exit(1)
@@ -116,13 +116,14 @@ def check(
 @app.command()
 def split(
     sets: Sets,
-    shares: Annotated[str, typer.Option(help="60/20/20, 80/20 or train=70,test=30.")] = "60/20/20",
+    shares: Annotated[str, typer.Option(help="Percentages: 60/20/20, 80/20 or train=70,test=30.")] = "60/20/20",
     out: Annotated[Path | None, typer.Option(help="The table to write.")] = None,
-    folders: Annotated[Path | None, typer.Option(help="Folder to make: <split>/<label>/ with copies.")] = None,
-    seed: Annotated[int, typer.Option(help="Another one gives another split.")] = 0,
-    keep: Annotated[str, typer.Option(help="A split to be left as it is, such as test.")] = "",
+    folders: Annotated[Path | None, typer.Option(help="Folder to create, with copies in <split>/<label>/.")] = None,
+    seed: Annotated[int, typer.Option(help="Random seed of the split.")] = 0,
+    keep: Annotated[str, typer.Option(help="A split that stays as it is, such as test.")] = "",
     join_near_duplicates: Annotated[
-        bool, typer.Option("--join-near-duplicates", help="Read all pictures; copies become one group first.")
+        bool,
+        typer.Option("--join-near-duplicates", help="Read all images first, and put near duplicates into one group."),
     ] = False,
     columns: Columns = None,
     labels: Labels = None,
@@ -136,19 +137,19 @@ def split(
         from models.classifier.data.table import write_csv
         from models.classifier.data.table_checks import check as examine
 
-        wanted = splitting.parse(shares)
+        parts = splitting.parse(shares)
         rows = _rows(sets, columns, labels)
         if join_near_duplicates:
             before = len({row.group for row in rows})
             rows = joined(rows, examine(rows).pairs)
             typer.echo(f"{before} groups became {len({row.group for row in rows})}")
-        rows = splitting.split(rows, wanted, seed, keep)
+        rows = splitting.split(rows, parts, seed, keep)
         if folders is not None:
             splitting.write_folders(rows, folders)
         if out is not None:
             write_csv(rows, out)
-    for name in dict.fromkeys((*wanted, *([keep] if keep else []))):
-        typer.echo(f"{name:12} {_counted([row for row in rows if row.split == name])}")
+    for name in dict.fromkeys((*parts, *([keep] if keep else []))):
+        typer.echo(f"{name:12} {_summary([row for row in rows if row.split == name])}")
 
 
 def _rows(sets: Sequence[str], columns: Sequence[str] | None, labels: Sequence[str] | None) -> "list[Row]":
@@ -156,28 +157,28 @@ def _rows(sets: Sequence[str], columns: Sequence[str] | None, labels: Sequence[s
     from models.classifier.data.datasets import DATASETS, any_csv
     from models.classifier.data.table import read_csv
 
-    ways = DATASETS | {"csv": any_csv.dataset(_pairs("--column", columns), _pairs("--label", labels))}
+    readers = DATASETS | {"csv": any_csv.dataset(_pairs("--column", columns), _pairs("--label", labels))}
     rows: list[Row] = []
-    for told in sets:
-        name, equals, place = told.partition("=")
-        if equals and name not in ways:
-            raise ValueError(f"no data set {name}; there are {', '.join(ways)}")
-        rows += ways[name].rows(Path(place)) if equals else read_csv(Path(told))
+    for source in sets:
+        name, equals, place = source.partition("=")
+        if equals and name not in readers:
+            raise ValueError(f"unknown data set {name}; known are {', '.join(readers)}")
+        rows += readers[name].rows(Path(place)) if equals else read_csv(Path(source))
     if not rows:
-        raise ValueError(f"{', '.join(sets)}: no labelled picture")
+        raise ValueError(f"{', '.join(sets)}: no labelled image")
     return rows
 
 
-def _pairs(option: str, told: Sequence[str] | None) -> dict[str, str]:
+def _pairs(option: str, values: Sequence[str] | None) -> dict[str, str]:
     pairs = {}
-    for one in told or ():
-        name, equals, value = one.partition("=")
+    for pair in values or ():
+        name, equals, value = pair.partition("=")
         if not (name and equals and value):
-            raise ValueError(f"{option} {one}: write it as a=b")
+            raise ValueError(f"{option} {pair}: write it as a=b")
         pairs[name] = value
     return pairs
 
 
-def _counted(rows: "Sequence[Row]") -> str:
+def _summary(rows: "Sequence[Row]") -> str:
     counts = ", ".join(f"{dx} {n}" for dx, n in Counter(row.dx for row in rows).most_common())
-    return f"{len(rows)} pictures in {len({row.group for row in rows})} groups ({counts})"
+    return f"{len(rows)} images in {len({row.group for row in rows})} groups ({counts})"

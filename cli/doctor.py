@@ -1,4 +1,4 @@
-"""`melalog doctor`: what is wrong with this machine or configuration, and how to fix it."""
+"""`melalog doctor`: check the machine and the settings, and say how to fix what is wrong."""
 
 import shutil
 import sys
@@ -23,12 +23,12 @@ from services.common.settings import Settings, is_loopback, load
 
 console = Console(highlight=False)
 MEMORY_GB, DISK_GB = 2.0, 1.0
-MARKS = {"ok": "[green]ok[/]", "warn": "[yellow]look[/]", "bad": "[red]wrong[/]"}
+MARKS = {"ok": "[green]ok[/]", "warn": "[yellow]warn[/]", "bad": "[red]wrong[/]"}
 
 
 @dataclass(frozen=True)
 class Check:
-    """One finding: what was looked at, how it is, and what to do about it."""
+    """One result: what was checked, whether it is fine, and what to do about it."""
 
     state: Literal["ok", "warn", "bad"]
     what: str
@@ -37,10 +37,10 @@ class Check:
 
 def command(
     show_settings: Annotated[
-        bool, typer.Option("--settings", help="Also print every setting in force, secrets hidden.")
+        bool, typer.Option("--settings", help="Also print all settings, with secrets hidden.")
     ] = False,
 ) -> None:
-    """Check this machine and the settings; exits 1 when something is wrong."""
+    """Check this machine and the settings; exits with status 1 when something is wrong."""
     settings = load()
     checks = [*_machine(), *_settings(settings), *_model(settings), *_vlm(settings), *_ports(settings)]
     for check in checks:
@@ -51,18 +51,18 @@ def command(
     if show_settings:
         _print_settings(settings)
     else:
-        console.print("\n`melalog doctor --settings` also prints every setting in force.")
+        console.print("\n`melalog doctor --settings` also prints all settings.")
     raise typer.Exit(1 if any(check.state == "bad" for check in checks) else 0)
 
 
 def _print_settings(settings: Settings) -> None:
     table = Table(title="settings", title_justify="left", box=None, show_header=False)
     for name, value in settings:
-        shown = value
+        text = value
         if isinstance(value, SecretStr):
-            shown = "set (hidden)" if value.get_secret_value() else "not set"
+            text = "set (hidden)" if value.get_secret_value() else "not set"
         changed = "" if value == type(settings).model_fields[name].default else "[bold]set[/]"
-        table.add_row(f"MELALOG_{name.upper()}", str(shown) or "-", changed)
+        table.add_row(f"MELALOG_{name.upper()}", str(text) or "-", changed)
     console.print(table)
 
 
@@ -72,11 +72,13 @@ def _machine() -> Iterator[Check]:
     yield Check(
         "ok" if free > MEMORY_GB else "warn",
         f"{free:.1f} GB of memory free",
-        "" if free > MEMORY_GB else f"the four services want about {MEMORY_GB:.0f} GB: close something",
+        "" if free > MEMORY_GB else f"the four services need about {MEMORY_GB:.0f} GB: close other programs",
     )
     disk = shutil.disk_usage(processes.ROOT).free / 1e9
     yield Check(
-        "ok" if disk > DISK_GB else "warn", f"{disk:.1f} GB of disk free", "" if disk > DISK_GB else "make room"
+        "ok" if disk > DISK_GB else "warn",
+        f"{disk:.1f} GB of disk free",
+        "" if disk > DISK_GB else f"Melalog needs about {DISK_GB:.0f} GB: delete something",
     )
 
 
@@ -86,14 +88,14 @@ def _settings(settings: Settings) -> Iterator[Check]:
         "ok" if key else "warn",
         f"hosted model {settings.llm_model}"
         if key
-        else "no key for the hosted model: the rules write the explanations",
+        else "no key for the hosted model: explanations come from the rules",
         "" if key else "to change that, set NEBIUS_API_KEY (or MELALOG_LLM_API_KEY[_FILE] and MELALOG_LLM_BASE_URL)",
     )
     if settings.auth == "required":
-        yield Check("ok", "callers have to sign in")
+        yield Check("ok", "sign-in is required")
     elif not is_loopback(settings.host):
         what = f"MELALOG_HOST={settings.host} can be reached from other machines, and sign-in is off"
-        yield Check("warn", what, "keep it behind something that guards it, or set MELALOG_AUTH=required")
+        yield Check("warn", what, "put it behind a proxy that requires sign-in, or set MELALOG_AUTH=required")
 
 
 def _model(settings: Settings) -> Iterator[Check]:
@@ -132,27 +134,29 @@ def _vlm(settings: Settings) -> Iterator[Check]:
 
 
 def _engine(settings: Settings) -> Iterator[Check]:
-    """Whether the engine elsewhere answers, and knows the model by this name."""
+    """Check that the configured engine answers and serves the configured model."""
     if not settings.vlm_base_url:
         remedy = "set it, for example http://127.0.0.1:8100/v1"
         yield Check("bad", "MELALOG_VLM_ENGINE=openai without MELALOG_VLM_BASE_URL", remedy)
         return
     if not settings.vlm_artifact:
         remedy = "set MELALOG_VLM_ARTIFACT to the folder that `melalog export vlm` wrote"
-        yield Check("warn", "the engine's answers are uncalibrated and will not move a risk", remedy)
+        yield Check("warn", "the engine's answers are uncalibrated and will not change a risk", remedy)
     url = f"{settings.vlm_base_url.rstrip('/')}/models"
     try:
-        known = [entry["id"] for entry in httpx2.get(url, timeout=3, trust_env=False).json()["data"]]
+        served = [entry["id"] for entry in httpx2.get(url, timeout=3, trust_env=False).json()["data"]]
     except (httpx2.HTTPError, ValueError, LookupError, TypeError):
         yield Check(
-            "warn", f"no engine answers at {url}", "start it (`melalog engine MODEL_DIR`); until then: degraded"
+            "warn",
+            f"no engine answers at {url}",
+            "start it (`melalog engine MODEL_DIR`); until then answers list vlm under `degraded`",
         )
         return
-    if settings.vlm_model in known:
+    if settings.vlm_model in served:
         yield Check("ok", f"the engine serves {settings.vlm_model}")
     else:
-        remedy = f"set MELALOG_VLM_MODEL to one of: {', '.join(map(str, known))}"
-        yield Check("bad", f"the engine knows no model {settings.vlm_model!r}", remedy)
+        remedy = f"set MELALOG_VLM_MODEL to one of: {', '.join(map(str, served))}"
+        yield Check("bad", f"the engine does not serve {settings.vlm_model!r}", remedy)
 
 
 def _ports(settings: Settings) -> Iterator[Check]:

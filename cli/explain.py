@@ -1,4 +1,4 @@
-"""`melalog explain`: what the hosted model would be sent for a case, or what it makes of it."""
+"""`melalog explain`: the hosted model's explanation of a case, or the request it would be sent."""
 
 import asyncio
 import json
@@ -21,52 +21,60 @@ from services.fusion.engine import completion
 from services.fusion.engine.hosted import OpenAIExplainer
 from services.risk import decide
 
-PATIENCE_S = 60.0
-"""For a person at a terminal: a service has MELALOG_DEADLINE_S."""
+TIMEOUT_S = 60.0
+"""Longer than a service's MELALOG_DEADLINE_S: a person waits at a terminal."""
 
 
 def command(
     case: Annotated[
         Path | None,
-        typer.Argument(help='JSON file as `POST /v1/fuse` takes it: {"answers": {…}, "classifier": {…}}; - is stdin.'),
+        typer.Argument(
+            help='JSON file in the form of `POST /v1/fuse`: {"answers": {…}, "classifier": {…}}; - reads stdin.'
+        ),
     ] = None,
     answer: Annotated[
-        list[str] | None, typer.Option(help="ID=VALUE, may be repeated: an answer, as `--answer age=67`.")
+        list[str] | None, typer.Option(help="A questionnaire answer as ID=VALUE, such as age=67. Repeatable.")
     ] = None,
-    melanoma: Annotated[float | None, typer.Option(help="The classifier's melanoma probability.", min=0, max=1)] = None,
-    malignant: Annotated[float | None, typer.Option(help="The classifier's, for any cancer.", min=0, max=1)] = None,
-    prevalence: Annotated[float, typer.Option(help="Where these were calibrated.", min=0.001, max=0.999)] = 0.1,
-    modality: Annotated[str, typer.Option(help="dermoscopy or photograph.")] = "",
-    language: Annotated[str, typer.Option(help="Of the explanation: en or de.")] = "",
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print exactly what would be sent, and send nothing.")
-    ] = False,
+    melanoma: Annotated[
+        float | None, typer.Option(help="The classifier's probability of melanoma.", min=0, max=1)
+    ] = None,
+    malignant: Annotated[
+        float | None, typer.Option(help="The classifier's probability of any skin cancer.", min=0, max=1)
+    ] = None,
+    prevalence: Annotated[
+        float, typer.Option(help="Melanoma prevalence for which these are calibrated.", min=0.001, max=0.999)
+    ] = 0.1,
+    modality: Annotated[str, typer.Option(help="How the image was taken: dermoscopy or photograph.")] = "",
+    language: Annotated[str, typer.Option(help="Language of the explanation: en or de.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the exact request, and send nothing.")] = False,
 ) -> None:
-    """Explain a CASE with the hosted model of the settings; --dry-run shows what leaves this machine."""
+    """Explain a CASE with the configured hosted model; --dry-run shows what would leave this machine."""
     settings = load()
     flags = {"modality": modality, "language": language}
-    given: dict[str, Any] = {**_read(case), **{name: value for name, value in flags.items() if value}}
+    fields: dict[str, Any] = {**_read(case), **{name: value for name, value in flags.items() if value}}
     if answer:
-        named = given.get("answers", {})
-        given["answers"] = {**(named if isinstance(named, dict) else {}), **dict(_answer(told) for told in answer)}
+        from_file = fields.get("answers", {})
+        fields["answers"] = {**(from_file if isinstance(from_file, dict) else {}), **dict(map(_answer, answer))}
     if melanoma is not None:
-        given["classifier"] = {"melanoma": melanoma, "malignant": malignant, "prevalence": prevalence}
-    request, briefing = _brief(given, settings)
+        fields["classifier"] = {"melanoma": melanoma, "malignant": malignant, "prevalence": prevalence}
+    request, briefing = _brief(fields, settings)
     if dry_run:
-        print(json.dumps(_sent(briefing, settings), indent=2, ensure_ascii=False))
+        print(json.dumps(_first_request(briefing, settings), indent=2, ensure_ascii=False))
         return
     if not (key := settings.llm_key):
         _fail("No key is set: export NEBIUS_API_KEY or MELALOG_LLM_API_KEY, or see what would be sent with --dry-run.")
     explainer = OpenAIExplainer(settings.llm_base_url, key, settings.llm_model, settings.llm_response_format)
-    in_force = decide.Rules.of(settings)
-    answered = asyncio.run(_ask(Fuser(in_force, explainer), request))
-    print(answered.model_dump_json(indent=2, exclude={"questionnaire"}))
-    if answered.llm_failed:
-        _fail("The hosted model gave no usable answer: the log line above says why. The words are the rules' own.")
+    rules = decide.Rules.of(settings)
+    result = asyncio.run(_fuse(Fuser(rules, explainer), request))
+    print(result.model_dump_json(indent=2, exclude={"questionnaire"}))
+    if result.llm_failed:
+        _fail(
+            "The hosted model gave no usable answer: the log line above says why. The explanation comes from the rules."
+        )
 
 
-def _sent(briefing: Briefing, settings: Settings) -> dict[str, Any]:
-    """The first request. The next ones of the same case differ in format, or repeat the answer that was refused."""
+def _first_request(briefing: Briefing, settings: Settings) -> dict[str, Any]:
+    """The first request. Later ones for the same case use another format, or repeat a rejected answer."""
     form = settings.llm_response_format
     first = completion.FORMATS[0] if form == "auto" else form
     schema = prompt.schema(list(briefing.reasons))
@@ -77,28 +85,28 @@ def _sent(briefing: Briefing, settings: Settings) -> dict[str, Any]:
     }
 
 
-async def _ask(core: Fuser, request: FuseRequest) -> Any:
+async def _fuse(core: Fuser, request: FuseRequest) -> Any:
     try:
-        return await core.fuse(request, Deadline.after(PATIENCE_S + MARGIN_S))
+        return await core.fuse(request, Deadline.after(TIMEOUT_S + MARGIN_S))
     finally:
         await core.close()
 
 
-def _brief(given: dict[str, Any], settings: Settings) -> tuple[FuseRequest, Briefing]:
+def _brief(fields: dict[str, Any], settings: Settings) -> tuple[FuseRequest, Briefing]:
     try:
-        request = FuseRequest.model_validate(given)
+        request = FuseRequest.model_validate(fields)
         if request.language not in prompt.LANGUAGES:
-            _not_a_case([("language", f"must be one of {', '.join(prompt.LANGUAGES)}")])
+            _fail_case([("language", f"must be one of {', '.join(prompt.LANGUAGES)}")])
         briefing = brief(request, decide.decide(request, decide.Rules.of(settings)))
     except ValidationError as error:
-        _not_a_case([(".".join(map(str, item["loc"])), item["msg"]) for item in error.errors()])
+        _fail_case([(".".join(map(str, item["loc"])), item["msg"]) for item in error.errors()])
     except InvalidAnswers as error:
-        _not_a_case([(f"answers.{field}", message) for field, message in error.problems])
+        _fail_case([(f"answers.{field}", message) for field, message in error.problems])
     return request, briefing
 
 
-def _not_a_case(wrong: list[tuple[str, str]]) -> NoReturn:
-    _fail("\n".join(["This is not a case:", *(f"  {field}: {message}" for field, message in wrong)]))
+def _fail_case(problems: list[tuple[str, str]]) -> NoReturn:
+    _fail("\n".join(["This is not a case:", *(f"  {field}: {message}" for field, message in problems)]))
 
 
 def _read(case: Path | None) -> dict[str, Any]:
@@ -106,20 +114,20 @@ def _read(case: Path | None) -> dict[str, Any]:
         return {}
     try:
         text = sys.stdin.read() if str(case) == "-" else case.read_text(errors="replace")
-        read = json.loads(text)
+        fields = json.loads(text)
     except OSError as error:
         _fail(f"{case} cannot be read: {error.strerror}.")
     except ValueError:
         _fail(f"{case} is not JSON.")
-    if not isinstance(read, dict):
+    if not isinstance(fields, dict):
         _fail(f'{case} is not a JSON object such as {{"answers": {{…}}}}.')
-    return read
+    return fields
 
 
-def _answer(told: str) -> tuple[str, str | int]:
-    name, equals, value = told.partition("=")
+def _answer(option: str) -> tuple[str, str | int]:
+    name, equals, value = option.partition("=")
     if not (name and equals and value):
-        _fail(f"--answer {told}: write it as ID=VALUE, such as age=67.")
+        _fail(f"--answer {option}: write it as ID=VALUE, such as age=67.")
     return name, int(value) if value.isdecimal() else value
 
 

@@ -1,26 +1,26 @@
-"""`melalog export fsdp`: a sharded full fine-tune as a servable folder."""
+"""`melalog export fsdp`: a sharded full fine-tune as one folder that engines load."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from cli import user_errors
+
 
 def fsdp(
     checkpoint: Annotated[Path, typer.Argument(help="Sharded checkpoint, such as OUT/best.", exists=True)],
     out: Annotated[Path, typer.Argument(help="Folder to write; must not exist.")],
-    base: Annotated[str, typer.Option(help="What was fine-tuned: a folder or a hub name.")],
+    base: Annotated[
+        str, typer.Option(help="The base that was fine-tuned: a folder or a name on the Hugging Face hub.")
+    ],
     revision: Annotated[str | None, typer.Option(help="The base's revision on the hub.")] = None,
 ) -> None:
-    """Put the shards of a full fine-tune together into one folder that engines load (adapters need no conversion)."""
-    try:
+    """Join the shards of a full fine-tune into one folder that engines load (adapters need no conversion)."""
+    with user_errors.as_usage_errors():
         from export.fsdp import consolidate
         from export.vlm_layout import CheckpointLayoutError
         from models.vlm.vlm_errors import VlmError
-    except ImportError as error:
-        raise typer.BadParameter(
-            f"{error.name} is not installed here: run this from the environment `make .venv/installed` makes"
-        ) from None
     try:
         consolidate(checkpoint, base, out, revision)
     except (VlmError, CheckpointLayoutError) as error:

@@ -1,4 +1,4 @@
-"""The command line's table of contents."""
+"""All commands of `melalog`."""
 
 from importlib.metadata import version
 from typing import Annotated
@@ -32,13 +32,13 @@ from cli import (
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="Melanoma risk from a picture and a questionnaire. Research software, not a medical device.",
-    epilog="Start with `melalog serve` in one shell and `melalog assess PICTURE` in another.",
+    help="Melanoma risk from an image and a questionnaire. Research software, not a medical device.",
+    epilog="Start with `melalog serve` in one shell and `melalog assess IMAGE` in another.",
 )
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(requested: bool) -> None:
+    if requested:
         typer.echo(f"melalog {version('melalog')}")
         raise typer.Exit
 
@@ -49,7 +49,7 @@ def main(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Options of the program itself; the text of its help is above."""
+    """Options of `melalog` itself."""
 
 
 app.command(name="serve")(serve.command)
@@ -75,12 +75,14 @@ training.command(name="vlm-base")(train.vlm_base)
 training.command(name="stack")(train_stack.stack)
 app.add_typer(training, name="train")
 
-validating = typer.Typer(no_args_is_help=True, help="Fusion on real and on simulated people (needs a checkout).")
+validating = typer.Typer(
+    no_args_is_help=True, help="Measure fusion on real and on simulated patients (needs a checkout)."
+)
 validating.command(name="pad")(validate.pad)
 validating.command(name="questionnaire")(validate.questionnaire)
 app.add_typer(validating, name="validate")
 
-exporting = typer.Typer(no_args_is_help=True, help="From a trained model to something that can be served.")
+exporting = typer.Typer(no_args_is_help=True, help="Turn a trained model into something that can be served.")
 exporting.command(name="vlm")(export.vlm)
 exporting.command(name="fsdp")(export_fsdp.fsdp)
 exporting.command(name="classifier")(export_classifier.classifier)

@@ -1,4 +1,4 @@
-"""The four services as child processes that never outlive this one."""
+"""The four services as child processes, which end with this one."""
 
 import contextlib
 import ctypes
@@ -35,14 +35,14 @@ class Service:
 
     @property
     def url(self) -> str:
-        """Where it is from this machine."""
+        """Its address from this machine."""
         return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
 
 
 def services(settings: Settings) -> tuple[Service, ...]:
     """The services as configured: in the sandbox the orchestrator alone.
 
-    Only the orchestrator is put on MELALOG_HOST: the others know no sign-in and are for it alone.
+    Only the orchestrator listens on MELALOG_HOST: the others have no sign-in and stay on 127.0.0.1.
     """
     orchestrator = Service(
         "orchestrator",
@@ -61,28 +61,34 @@ def services(settings: Settings) -> tuple[Service, ...]:
 
 
 def environment(settings: Settings, name: str) -> dict[str, str]:
-    """A child's environment: the services' URLs, and a BentoML home of its own (metrics are kept there by process)."""
+    """A child's environment: the services' URLs, and its own BentoML home (which stores metrics by process)."""
     home = Path(os.environ.get("BENTOML_HOME", ROOT / ".bentoml")) / "serve" / name
     home.mkdir(parents=True, exist_ok=True)
     urls = {f"MELALOG_{service.name.upper()}_URL": service.url for service in services(settings)[:-1]}
-    chosen = {key: os.environ.get(key, url) for key, url in urls.items()}
-    return {**os.environ, **chosen, "BENTOML_HOME": str(home), "BENTOML_DO_NOT_TRACK": "True", "PYTHONUNBUFFERED": "1"}
+    addresses = {key: os.environ.get(key, url) for key, url in urls.items()}
+    return {
+        **os.environ,
+        **addresses,
+        "BENTOML_HOME": str(home),
+        "BENTOML_DO_NOT_TRACK": "True",
+        "PYTHONUNBUFFERED": "1",
+    }
 
 
 def die_with_parent() -> None:
-    """Linux: have the kernel end the child even if this process is killed outright."""
+    """On Linux the kernel ends the child even if this process is killed."""
     if _LIBC is not None:
         _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 class Child(subprocess.Popen[str]):
-    """A started service. Its mark is in the environment of every process that comes of it."""
+    """A started service. Its mark is in the environment of all its descendants."""
 
     mark: str = ""
 
 
 def start(service: Service, settings: Settings, output: IO[str] | int = subprocess.PIPE) -> Child:
-    """`bentoml serve` in a process group of its own, so that Ctrl-C reaches it only through us."""
+    """`bentoml serve` in its own process group, so that Ctrl-C reaches it only through this process."""
     bentoml = Path(sys.executable).with_name("bentoml")
     mark = uuid.uuid4().hex
     child = Child(
@@ -104,10 +110,10 @@ def start(service: Service, settings: Settings, output: IO[str] | int = subproce
 
 
 def stop(children: Sequence[Child]) -> None:
-    """Ask all to finish, wait, then end whatever is left of them.
+    """Stop all children and their descendants: SIGTERM first, SIGKILL after GRACE_S.
 
-    By mark and not by parentage: a supervisor that is asked to stop while it starts can leave a worker behind
-    that it started a moment later.
+    Descendants are found by mark and not by parent: a supervisor that is stopped while it starts can leave a worker
+    behind that it started a moment later.
     """
     for child in children:
         if child.poll() is None:
@@ -129,16 +135,16 @@ def stop(children: Sequence[Child]) -> None:
 
 
 def _marked(marks: set[str]) -> list[psutil.Process]:
-    """Living processes that carry one of these marks."""
-    found = []
+    """Running processes with one of these marks."""
+    marked = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
             if process.environ().get(MARK) in marks and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-    return found
+                marked.append(process)
+    return marked
 
 
 def forward(stream: IO[str], prefix: str) -> None:
-    """Print a child's lines with its name in front, until it closes its output."""
+    """Print a child's output, each line with the prefix, until the child closes it."""
     for line in stream:
         print(f"{prefix} {line.rstrip()}", flush=True)

@@ -1,4 +1,4 @@
-"""`melalog push`: a service, with its model, from this checkout to a registry and into an overlay."""
+"""`melalog push`: build a service with its model, push it to a registry, write its digest into an overlay."""
 
 import re
 import shlex
@@ -11,8 +11,8 @@ from rich.console import Console
 from cli import user_errors
 from cli.images import container_engine, overlay, progress, sbom, signing, targets
 from cli.images.image_error import ImageError
-from cli.images.making import BASE, Prepared, prepared
-from cli.images.registry import Registry, checked
+from cli.images.prepare import BASE, Prepared, prepared
+from cli.images.registry import Registry, require_digest
 from cli.processes import ROOT
 
 console = Console(highlight=False, soft_wrap=True)
@@ -22,95 +22,115 @@ ENTRY = re.compile(r"melalog-[a-z0-9]+(-[a-z0-9]+)*")
 
 def command(
     service: Annotated[
-        str, typer.Argument(help="orchestrator, classifier, vlm, fusion, classifier-gpu, engine, app or train.")
+        str,
+        typer.Argument(
+            help="Which image: orchestrator, classifier, vlm, fusion, classifier-gpu, engine, app or train."
+        ),
     ],
-    model: Annotated[Path | None, typer.Option(help="Folder of a released model; default: the shipped one.")] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="Folder of a released model. Default: the one in models/released.")
+    ] = None,
     registry: Annotated[
         str,
-        typer.Option(envvar="MELALOG_REGISTRY", help=r"host[:port]\[/path]; http:// in front of one without TLS."),
+        typer.Option(
+            envvar="MELALOG_REGISTRY", help=r"Registry as host[:port]\[/path], with http:// before one without TLS."
+        ),
     ] = "",
     into: Annotated[
-        str, typer.Option("--overlay", help="Overlay to write the digest into: a name such as production, or a folder.")
+        str,
+        typer.Option(
+            "--overlay",
+            help="Overlay to write the digest into: a name in k8s/overlays, such as production, or a folder's path.",
+        ),
     ] = "",
     entry: Annotated[
-        str, typer.Option("--as", help="The overlay's name for it, where two versions run: melalog-classifier-canary.")
+        str,
+        typer.Option(
+            "--as", help="The image's name in the overlay, where two versions run: melalog-classifier-canary."
+        ),
     ] = "",
-    digest: Annotated[str, typer.Option(help="Build nothing: put this digest, pushed before, into the overlay.")] = "",
-    base: Annotated[str, typer.Option(help="Image to build on: Python 3.11, Debian or alike.")] = BASE,
-    key: Annotated[str, typer.Option(envvar="COSIGN_KEY", help="Key for cosign: a file or a KMS address.")] = "",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Build the bento, say what would be done.")] = False,
+    digest: Annotated[
+        str, typer.Option(help="Build nothing: write this digest, pushed before, into the overlay.")
+    ] = "",
+    base: Annotated[str, typer.Option(help="Base image: Python 3.11 on Debian or similar.")] = BASE,
+    key: Annotated[
+        str, typer.Option(envvar="COSIGN_KEY", help="Sign with this cosign key: a file or a KMS address.")
+    ] = "",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Build the bento, print what would be done, push nothing.")
+    ] = False,
 ) -> None:
-    """Build, tag by content, push, and write the digest into an overlay; applying it is yours.
+    """Build an image, push it under a tag made from its content, and write its digest into an overlay.
 
-    Prints the line that rolls it out and the one that rolls it back.
+    Nothing is applied to a cluster: it prints the command that rolls the image out and the one that rolls it back.
     """
     with user_errors.as_usage_errors():
-        target = targets.named(service)
+        target = targets.find(service)
         at = Registry.parse(registry)
         file = overlay.find(ROOT, into) if into else None
         if entry and (file is None or not ENTRY.fullmatch(entry)):
             raise ValueError(
-                f"--as {entry} names an image in an overlay: give --overlay, and a name such as melalog-NAME"
+                f"--as {entry} names an image in an overlay: use it with --overlay, and a name such as melalog-NAME"
             )
         if digest:
             if model is not None or file is None:
-                raise ValueError("--digest builds nothing: give it with --overlay and without --model")
-            pushed = checked(digest)
-            _find(at, target.image, pushed)
+                raise ValueError("--digest builds nothing: use it with --overlay and without --model")
+            pushed = require_digest(digest)
+            _check_pushed(at, target.image, pushed)
         else:
-            found = None if dry_run else container_engine.find()
-            with prepared(target, model, base) as made:
-                pushed = _push(made, found, at, key) if found else _plan(made, at)
+            engine = None if dry_run else container_engine.find()
+            with prepared(target, model, base) as build:
+                pushed = _push(build, engine, at, key) if engine else _plan(build, at)
         _record(target, at, file, pushed, entry=entry, dry_run=dry_run)
 
 
-def _push(made: Prepared, found: container_engine.Engine, at: Registry, key: str) -> str:
-    """Build, push, list, sign; the digest in the registry."""
-    repository = at.repository(made.target.image)
-    tagged = f"{repository}:{made.tag}"
-    with progress.shown(console, f"building {tagged}") as told:
-        found.build(made.folder, [tagged, made.local], made.arguments, told)
-    size = found.size(tagged)
-    with progress.shown(console, f"pushing to {at.name}") as told:
-        pushed = found.push(tagged, plain_http=at.plain_http, told=told)
+def _push(build: Prepared, engine: container_engine.Engine, at: Registry, key: str) -> str:
+    """Build, push, write the SBOM, sign; returns the digest in the registry."""
+    repository = at.repository(build.target.image)
+    tagged = f"{repository}:{build.tag}"
+    with progress.step(console, f"building {tagged}") as on_line:
+        engine.build(build.folder, [tagged, build.local], build.arguments, on_line)
+    size = engine.size(tagged)
+    with progress.step(console, f"pushing to {at.name}") as on_line:
+        pushed = engine.push(tagged, plain_http=at.plain_http, on_line=on_line)
     reference = f"{repository}@{pushed}"
     console.print(f"pushed     {tagged}  ({size / 1e6:.0f} MB unpacked)\n           {reference}")
-    contents = ROOT / SBOMS / f"{made.target.image}-{made.tag}.cdx.json"
-    by = sbom.write(made.target, made.folder, reference, at, contents)
-    console.print(f"contents   {contents} (from {by})")
+    contents = ROOT / SBOMS / f"{build.target.image}-{build.tag}.cdx.json"
+    source = sbom.write(build.target, build.folder, reference, at, contents)
+    console.print(f"contents   {contents} (from {source})")
     console.print(f"signature  {signing.sign(reference, key, contents, at)}", markup=False)
     return pushed
 
 
-def _find(at: Registry, image: str, digest: str) -> None:
-    """Raises ImageError when the registry has no such image: a mistyped digest would show only on the cluster."""
-    there = at.has(image, digest)
-    if there is False:
+def _check_pushed(at: Registry, image: str, digest: str) -> None:
+    """Raises ImageError when the registry has no such image; a mistyped digest would else fail only on the cluster."""
+    exists = at.has(image, digest)
+    if exists is False:
         raise ImageError(f"{at.repository(image)} has no {digest}; nothing was changed")
-    if there is None:
+    if exists is None:
         console.print(f"unchecked  {at.name} could not be asked whether it has {digest}", markup=False)
 
 
-def _plan(made: Prepared, at: Registry) -> str:
-    """Print the commands a run without --dry-run would give; no digest is known before the push."""
-    tagged = f"{at.repository(made.target.image)}:{made.tag}"
+def _plan(build: Prepared, at: Registry) -> str:
+    """Print the commands of a run without --dry-run; returns no digest, since the push makes it."""
+    tagged = f"{at.repository(build.target.image)}:{build.tag}"
     try:
-        found = container_engine.find()
+        engine = container_engine.find()
     except ImageError as error:
         console.print(str(error), markup=False)
-        found = container_engine.Engine("podman")
-    build = found.build_command(Path("CONTEXT"), [tagged, made.local], made.arguments)
-    push = found.push_command(tagged, Path("DIGEST"), plain_http=at.plain_http)
-    console.print(f"would run  {shlex.join(build)}\n           {shlex.join(push)}", markup=False)
+        engine = container_engine.Engine("podman")
+    build_command = engine.build_command(Path("CONTEXT"), [tagged, build.local], build.arguments)
+    push_command = engine.push_command(tagged, Path("DIGEST"), plain_http=at.plain_http)
+    console.print(f"would run  {shlex.join(build_command)}\n           {shlex.join(push_command)}", markup=False)
     return ""
 
 
 def _record(target: targets.Target, at: Registry, file: Path | None, pushed: str, *, entry: str, dry_run: bool) -> None:
-    """Write the overlay and print how to go on and how to go back."""
+    """Write the overlay; print how to roll out and how to roll back."""
     repository, image = at.repository(target.image), entry or target.image
     if file is None:
         shown = pushed or "sha256:…"
-        console.print(f"overlay    none is named; by hand: kustomize edit set image {image}={repository}@{shown}")
+        console.print(f"overlay    none given; by hand: kustomize edit set image {image}={repository}@{shown}")
         return
     before, where = overlay.current(file, image), file.parent
     if dry_run:
@@ -121,13 +141,13 @@ def _record(target: targets.Target, at: Registry, file: Path | None, pushed: str
     apply = f"kubectl apply -k {where}"
     deployment = entry.removeprefix("melalog-") or target.deployment
     cluster = f"kubectl -n {overlay.namespace(file)} rollout"
-    undo = ""  # a Job keeps the image it was made with
+    undo = ""  # a Job keeps the image it was created with
     if deployment:
         apply += f" && {cluster} status deployment/{deployment}"
         undo = f"{cluster} undo deployment/{deployment} && "
     console.print(f"roll out   {apply}")
     if before is None:
-        console.print(f"roll back  {undo}git checkout -- {file}   (the overlay named no digest before)")
+        console.print(f"roll back  {undo}git checkout -- {file}   (the overlay had no digest before)")
         return
     registry = f"{'http://' if at.plain_http else ''}{before.repository.removesuffix(f'/{target.image}')}"
     again = f"melalog push {target.name} --registry {registry} --overlay {where} --digest {before.digest}"

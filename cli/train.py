@@ -8,11 +8,11 @@ from typing import Annotated, Any
 import typer
 
 from cli import plans, user_errors
-from cli.export_classifier import tell
+from cli.export_classifier import print_candidate
 
 
 def classifier(
-    out: Annotated[Path, typer.Option(help="Folder for checkpoints; a killed run goes on from there.")],
+    out: Annotated[Path, typer.Option(help="Folder for checkpoints; a run that was killed resumes from there.")],
     data: Annotated[
         Path,
         typer.Option(envvar="MELALOG_DATA_DIR", help="Folder with ham10000/, isic2017/, pad_ufes_20/.", exists=True),
@@ -24,7 +24,7 @@ def classifier(
         bool, typer.Option("--find-batch-size", help="Train with the largest batch that fits into memory.")
     ] = False,
     release: Annotated[Path | None, typer.Option(help="Where to write the candidate; default OUT/artifact.")] = None,
-    version: Annotated[str, typer.Option(help="The artifact's version.")] = "0.1.0",
+    version: Annotated[str, typer.Option(help="Version of the artifact.")] = "0.1.0",
 ) -> None:
     """Train, calibrate, export and measure a lesion classifier: on one device, or on many under `torchrun`."""
     with user_errors.as_usage_errors():
@@ -42,8 +42,8 @@ def classifier(
             parts = make_folds(settings, data)
             trainer = start.trainer(settings, parts, out, find_batch_size=find_batch_size)
             if trainer.place.main:
-                _say_what_is_learned(trainer.config, parts, folds.absent(parts.train))
-            trainer.run(lambda *_: _tell(trainer.history[-1]))
+                _print_data(trainer.config, parts, folds.absent(parts.train))
+            trainer.run(lambda *_: _print_epoch(trainer.history[-1]))
         finally:
             devices.stop()
         if not trainer.place.main or only_train:
@@ -53,58 +53,61 @@ def classifier(
         plan = candidate.CandidatePlan(loaded, trainer.config, parts, version, loaded.backbones[0])
         artifact = release or out / "artifact"
         figures = candidate.write(plan, artifact, data, command=" ".join(["melalog", *sys.argv[1:]]))
-    tell(artifact, figures)
+    print_candidate(artifact, figures)
 
 
-def _say_what_is_learned(config: Any, parts: Any, absent: list[str]) -> None:
+def _print_data(config: Any, parts: Any, absent: list[str]) -> None:
     typer.echo(
-        f"{len(parts.train)} pictures to learn from, {len(parts.calibration)} to calibrate on"
+        f"{len(parts.train)} images to train on, {len(parts.calibration)} to calibrate on"
         + (f", {len(parts.validation)} to choose the epoch on" if parts.validation else "")
         + f"; batches of {config.batch_size}"
     )
     if absent:
-        typer.echo(f"no picture of {', '.join(absent)} to learn from: what the network says of it will mean nothing")
+        typer.echo(f"no image of {', '.join(absent)} to train on: the network's output for it will mean nothing")
 
 
-def _tell(line: dict[str, Any]) -> None:
-    shown = {key: value for key, value in line.items() if key not in ("epoch", "phase", "lr", "best")}
-    figures = ", ".join(f"{key} {value:.4g}" for key, value in shown.items())
-    typer.echo(f"epoch {line['epoch']} ({line['phase']}): {figures}{' — the best so far' if line.get('best') else ''}")
+def _print_epoch(record: dict[str, Any]) -> None:
+    values = {key: value for key, value in record.items() if key not in ("epoch", "phase", "lr", "best")}
+    figures = ", ".join(f"{key} {value:.4g}" for key, value in values.items())
+    typer.echo(
+        f"epoch {record['epoch']} ({record['phase']}): {figures}{' — the best so far' if record.get('best') else ''}"
+    )
 
 
 SMALL = Path(__file__).parents[1] / "models" / "vlm" / "configs" / "small-base.yaml"
 
 
 def vlm_base(
-    out: Annotated[Path, typer.Option(help="Folder for checkpoints; a killed run goes on from there.")],
+    out: Annotated[Path, typer.Option(help="Folder for checkpoints; a run that was killed resumes from there.")],
     data: Annotated[
         Path, typer.Option(envvar="MELALOG_DATA_DIR", help="Folder with ham10000/ and isic2017/.", exists=True)
     ],
     config: Annotated[
-        Path, typer.Option(help="YAML of models.vlm.training.pretrain.small_base.BaseConfig.", exists=True)
+        Path,
+        typer.Option(
+            help="Plan: a YAML file with the fields of models.vlm.training.pretrain.small_base.BaseConfig.", exists=True
+        ),
     ] = SMALL,
-    teacher: Annotated[Path | None, typer.Option(help="A released classifier; default: the shipped one.")] = None,
+    teacher: Annotated[
+        Path | None, typer.Option(help="A released classifier. Default: the one in models/released.")
+    ] = None,
 ) -> None:
-    """Make the base of the small vision-language model, from random weights: OUT/base.
+    """Train the base of the small vision-language model from random weights, and write it to OUT/base.
 
-    Then `melalog train vlm --config models/vlm/configs/small-lora.yaml` makes its adapter.
+    Then train its adapter: `melalog train vlm --config models/vlm/configs/small-lora.yaml`.
     """
-    try:
+    with user_errors.as_usage_errors():
         from export.vlm_layout import write_layout
         from models.classifier.serving.artifact import RELEASED
         from models.vlm.data.answers import make_folds
         from models.vlm.training.finetune.finetune_config import FinetuneConfig
         from models.vlm.training.pretrain import small_base
-    except ImportError as error:
-        raise typer.BadParameter(
-            f"{error.name} is not installed here: run this from the environment `make .venv/installed` makes"
-        ) from None
     try:
         settings = small_base.BaseConfig.load(config)
         rows = make_folds(FinetuneConfig(), data).train
     except (FileNotFoundError, ValueError) as error:
         raise typer.BadParameter(str(error)) from None
-    typer.echo(f"{len(rows)} pictures to learn from")
+    typer.echo(f"{len(rows)} images to train on")
     model, processor = small_base.train(settings, rows, teacher or RELEASED, out)
     write_layout(model, processor, out / "base", "float16")
     typer.echo(f"base written to {out / 'base'}")

@@ -1,9 +1,11 @@
-"""`melalog train stack`: how much each of the two image models counts, fitted on pictures that neither learned from."""
+"""`melalog train stack`: fit the weights of the two image models, on images that neither was trained on."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from cli import user_errors
 
 RELEASED = Path(__file__).parents[1] / "models" / "released"
 
@@ -13,21 +15,18 @@ def stack(
     out: Annotated[Path, typer.Option(help="Folder for stack.json, manifest.json and MODEL_CARD.md.")] = RELEASED
     / "fusion",
     classifier: Annotated[
-        Path, typer.Option(help="A released classifier with out_of_fold.csv.", exists=True)
+        Path, typer.Option(help="Folder of a released classifier with out_of_fold.csv.", exists=True)
     ] = RELEASED / "classifier",
-    vlm: Annotated[Path, typer.Option(help="A released vlm with a graph.", exists=True)] = RELEASED / "vlm",
-    draws: Annotated[int, typer.Option(min=20, help="Resamples behind every interval.")] = 1000,
+    vlm: Annotated[Path, typer.Option(help="Folder of a released vlm with an ONNX graph.", exists=True)] = RELEASED
+    / "vlm",
+    draws: Annotated[int, typer.Option(min=20, help="Bootstrap resamples for each confidence interval.")] = 1000,
 ) -> None:
-    """Fit the stack of a classifier and a vlm, measure it by nested folds and on the test pictures, write its card."""
-    try:
+    """Fit the stack of a classifier and a vlm, measure it by nested folds and on the test images, write its card."""
+    with user_errors.as_usage_errors():
         from models.classifier.serving.artifact import Artifact as Classifier
         from models.common.artifact import ArtifactError
         from models.stack import stack_release
         from models.vlm.serving.artifact import Artifact as Vlm
-    except ImportError as error:
-        raise typer.BadParameter(
-            f"{error.name} is not installed here: run this from the environment `make .venv/installed` makes"
-        ) from None
     try:
         pair = stack_release.Pair(Classifier.load(classifier), Vlm.load(vlm))
         manifest = stack_release.write(pair, data, out, typer.echo, draws)

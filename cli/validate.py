@@ -1,4 +1,4 @@
-"""`melalog validate`: fusion on real people and on simulated ones. The work is done in benchmarks/."""
+"""`melalog validate`: measure fusion on real and on simulated patients, with the scripts in benchmarks/."""
 
 import os
 import subprocess
@@ -15,14 +15,14 @@ def pad(
     data: Annotated[Path, typer.Option(envvar="MELALOG_DATA_DIR", help="Folder with pad_ufes_20/.", exists=True)],
     out: Annotated[Path, typer.Option(help="Folder for report.html and pad.json.")] = Path("runs/pad"),
 ) -> None:
-    """Does fusion beat the image alone? PAD-UFES-20: photographs and answers of the same patients."""
+    """Measure whether fusion beats the image alone, on PAD-UFES-20: photographs and answers of the same patients."""
     _run("benchmarks.pad", out, {"MELALOG_DATA_DIR": str(data.resolve())})
 
 
 def questionnaire(
     out: Annotated[Path, typer.Option(help="Folder for report.html and simulation.json.")] = Path("runs/simulation"),
 ) -> None:
-    """Tell what 10,000 people drawn from the published prevalences would be told."""
+    """Measure which risk levels 10,000 people get who are drawn from published prevalences."""
     _run("benchmarks.simulation", out, {})
 
 

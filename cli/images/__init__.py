@@ -1,1 +1,1 @@
-"""From a bento to an image in a registry, and from its digest to an overlay."""
+"""Build an image from a bento, push it, and write its digest into an overlay."""

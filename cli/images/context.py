@@ -1,4 +1,4 @@
-"""A folder from which a container engine builds, and the tag that its content gives."""
+"""The build context of an image, and the image tag computed from its content."""
 
 import hashlib
 import os
@@ -14,10 +14,10 @@ from cli.images.targets import Target
 
 DOCKERFILE = Path(__file__).with_name("Dockerfile")
 VOLATILE = {"bento.yaml", "model.yaml", "README.md", "openapi.yaml", "schema.json"}
-"""Made at every build, with the time in some: what they say follows from the other files."""
+"""Written at every build, some with the time; all they contain follows from the other files."""
 
-# Else the same content would be another layer, another digest and a rollout of nothing at every build: BentoML's random
-# version and its clock, and the files' own times.
+# BentoML's random version, its clock and the files' times are fixed: the same content must give the same layer and
+# digest, or every build would be a rollout of nothing new.
 STAMPED = {"bento.yaml", "model.yaml"}
 STAMP, VERSION = re.compile(r"(?m)^( *creation_time): .*$"), re.compile(r"(?m)^version: [a-z2-7]{16}$")
 LEFT_OUT = ("__pycache__", "node_modules", "dist", ".expo", "ios", "android")
@@ -25,12 +25,12 @@ EPOCH = 315532800  # 1980, the oldest that every archive can hold
 
 
 def assemble(target: Target, tag: str, folder: Path) -> Path:
-    """Write Dockerfile, lock, bento and its models below the folder; the bento's own Dockerfile and lock stay behind.
+    """Write Dockerfile, lock, bento and its models into the folder; the bento's own Dockerfile and lock are left out.
 
-    Raises ImageError when the lock is not there.
+    Raises ImageError when there is no lock.
     """
     if not target.lock.is_file():
-        raise ImageError(f"{target.lock} is not there: `make lock` writes it")
+        raise ImageError(f"{target.lock} does not exist: `make lock` writes it")
     if target.folder is not None:
         for part in target.parts or ("",):
             ignored = shutil.ignore_patterns(*LEFT_OUT)
@@ -54,7 +54,7 @@ def assemble(target: Target, tag: str, folder: Path) -> Path:
             path.write_text(
                 STAMP.sub(r"\1: '1980-01-01T00:00:00+00:00'", VERSION.sub("version: image", path.read_text()))
             )
-        # BentoML's model store is its owner's alone, and the image's user is another.
+        # BentoML's model store is readable by its owner only, and the image runs as another user.
         path.chmod(0o755 if path.is_dir() else 0o644)
         os.utime(path, (EPOCH, EPOCH))
     return folder
@@ -62,9 +62,9 @@ def assemble(target: Target, tag: str, folder: Path) -> Path:
 
 def content_tag(folder: Path, arguments: Mapping[str, str]) -> str:
     """16 hexadecimal digits that are the same for the same code, model, lock, Dockerfile and build arguments."""
-    whole = hashlib.sha256(repr(sorted(arguments.items())).encode())
+    content = hashlib.sha256(repr(sorted(arguments.items())).encode())
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path.name not in VOLATILE:
-            whole.update(f"\0{path.relative_to(folder).as_posix()}\0".encode())
-            whole.update(hashlib.sha256(path.read_bytes()).digest())
-    return whole.hexdigest()[:16]
+            content.update(f"\0{path.relative_to(folder).as_posix()}\0".encode())
+            content.update(hashlib.sha256(path.read_bytes()).digest())
+    return content.hexdigest()[:16]

@@ -26,49 +26,47 @@ _REGISTRY = re.compile(rf"(?:(?P<scheme>https?)://)?(?P<name>{_HOST}{_PATH})/?")
 
 @dataclass(frozen=True)
 class Registry:
-    """Host, port and path under which the images stand."""
+    """Host, port and path of the images."""
 
     name: str
     plain_http: bool
 
     @classmethod
     def parse(cls, setting: str) -> Self:
-        """`registry.example/team`; `http://` in front for one without TLS, which localhost needs not.
+        """`registry.example/team`; `http://` before one without TLS; localhost needs no prefix.
 
-        Raises ImageError when it is empty or no registry's name.
+        Raises ImageError when it is empty or not a registry's name.
         """
         if not setting:
-            raise ImageError(
-                "no registry is named: set MELALOG_REGISTRY or give --registry, such as registry.example/melalog"
-            )
+            raise ImageError("no registry: set MELALOG_REGISTRY or --registry, for example to registry.example/melalog")
         match = _REGISTRY.fullmatch(setting)
         if match is None:
             raise ImageError(
-                f"{setting!r} names no registry: host[:port][/path], the path in lower case, such as "
-                "registry.example/melalog; http:// in front for one without TLS"
+                f"{setting!r} is not a registry: write host[:port][/path], the path in lower case, such as "
+                "registry.example/melalog; http:// before one without TLS"
             )
         name = match["name"]
         local = name.split("/")[0].split(":")[0] in ("localhost", "127.0.0.1")
         return cls(name, plain_http=match["scheme"] == "http" or (local and match["scheme"] is None))
 
     def repository(self, image: str) -> str:
-        """Where this image stands, without tag."""
+        """The image's full name, without tag."""
         return f"{self.name}/{image}"
 
     def has(self, image: str, digest: str) -> bool | None:
-        """Whether it holds that image; None where it does not tell us, as we know no password."""
+        """Whether the registry has that image; None where it cannot be asked, for example without a password."""
         host, _, path = self.name.partition("/")
         address = f"{'http' if self.plain_http else 'https'}://{host}/v2/{f'{path}/' if path else ''}{image}"
         try:
-            answer = httpx2.head(f"{address}/manifests/{digest}", headers={"Accept": MANIFESTS}, timeout=10)
+            response = httpx2.head(f"{address}/manifests/{digest}", headers={"Accept": MANIFESTS}, timeout=10)
         except httpx2.HTTPError:
             return None
-        told: dict[int, bool] = {httpx2.codes.OK: True, httpx2.codes.NOT_FOUND: False}
-        return told.get(answer.status_code)
+        known_statuses: dict[int, bool] = {httpx2.codes.OK: True, httpx2.codes.NOT_FOUND: False}
+        return known_statuses.get(response.status_code)
 
 
-def checked(digest: str) -> str:
-    """The digest itself. Raises ImageError when it is none."""
+def require_digest(digest: str) -> str:
+    """Return the digest. Raises ImageError when it is malformed."""
     if not DIGEST.fullmatch(digest):
-        raise ImageError(f"{digest!r} is no digest: sha256: and 64 hexadecimal digits")
+        raise ImageError(f"{digest!r} is not a digest: sha256: and 64 hexadecimal digits")
     return digest

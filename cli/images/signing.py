@@ -1,4 +1,4 @@
-"""A signature on what was pushed, and the list of its contents under the same key: cosign's business."""
+"""Sign a pushed image, and attach its SBOM under the same key, with cosign."""
 
 import shutil
 from pathlib import Path
@@ -8,9 +8,9 @@ from cli.images.registry import Registry
 
 
 def sign(reference: str, key: str, sbom: Path, registry: Registry) -> str:
-    """Sign image and list; what is returned says what was done or why not. Raises ImageError with cosign's words."""
+    """Sign the image and attest the SBOM; returns what was done or why not. Raises ImageError with cosign's words."""
     if not key:
-        return "not signed: no key is given (--key, or COSIGN_KEY)"
+        return "not signed: no key (--key or COSIGN_KEY)"
     insecure = ["--allow-http-registry"] if registry.plain_http else []
     signing = ["cosign", "sign", "--yes", *insecure, "--key", key, reference]
     attesting = [
@@ -19,10 +19,10 @@ def sign(reference: str, key: str, sbom: Path, registry: Registry) -> str:
     ]  # fmt: skip
     if shutil.which("cosign") is None:
         return (
-            "NOT SIGNED: a key is given and cosign is not installed. Install it "
+            "NOT SIGNED: there is a key, but cosign is not installed. Install it "
             f"(https://docs.sigstore.dev/cosign/system_config/installation), then:\n  {' '.join(signing)}\n"
             f"  {' '.join(attesting)}"
         )
     run(signing, f"cosign could not sign {reference}")
     run(attesting, f"cosign could not attach {sbom} to {reference}")
-    return f"signed, its contents attested, with {key}"
+    return f"signed, and its contents attested, with {key}"

@@ -1,4 +1,4 @@
-"""What can be made an image: the four services, two variants for GPUs, the app alone, and what trains."""
+"""The images: the four services, two variants for GPUs, the app alone, and training."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,17 +13,17 @@ class Target:
 
     name: str
     deployment: str
-    """What runs it; empty: Jobs, each made when it is wanted."""
+    """The Deployment that runs it; empty for images that only Jobs run."""
     bento: str = ""
     port: int = 0
     folder: Path | None = None
     locked: str = "requirements.txt"
     settings: tuple[str, ...] = ()
-    """Build arguments taken from the environment."""
+    """Environment variables passed on as build arguments."""
     parts: tuple[str, ...] = ()
-    """Of the folder, what goes into the build context; none: all of it."""
+    """Subfolders that go into the build context; empty: the whole folder."""
     dockerfile: Path | None = None
-    """Where it is not in the folder."""
+    """None: the folder's own."""
 
     @property
     def image(self) -> str:
@@ -32,7 +32,7 @@ class Target:
 
     @property
     def lock(self) -> Path:
-        """What is installed in it, with hashes."""
+        """The lock with the hashes of all that is installed in the image."""
         return self.folder / self.locked if self.folder else ROOT / "requirements" / f"{self.name}.txt"
 
 
@@ -62,9 +62,9 @@ TARGETS = {
 }
 
 
-def named(name: str) -> Target:
-    """The target of that name. Raises ImageError naming all."""
+def find(name: str) -> Target:
+    """The target of that name. Raises ImageError listing all."""
     try:
         return TARGETS[name]
     except KeyError:
-        raise ImageError(f"there is no {name!r} to make an image of: choose one of {', '.join(TARGETS)}") from None
+        raise ImageError(f"there is no image {name!r}: choose one of {', '.join(TARGETS)}") from None

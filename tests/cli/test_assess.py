@@ -34,7 +34,7 @@ def test_a_person_can_read_the_answer(system: Running, picture: str) -> None:
     assert done.returncode == 0, done.stderr
     for words in (
         "90 % interval",
-        "what weighed",
+        "contributions",
         "prior",
         "classifier",
         "vlm",

@@ -41,7 +41,7 @@ def test_from_folders_to_a_split_without_leaks(tmp_path: Path) -> None:
     folder = class_folders(tmp_path / "mine")
     lookalikes.picture(3).resize((200, 150)).save(folder / "melanoma" / "again.jpg")
     table, parts = tmp_path / "all.csv", tmp_path / "parts.csv"
-    assert "21 pictures in 21 groups (mel 11, nv 10)" in run("table", f"folder={folder}", "--out", table)
+    assert "21 images in 21 groups (mel 11, nv 10)" in run("table", f"folder={folder}", "--out", table)
     told = run("split", table, "--out", parts, "--shares", "60/20/20", "--join-near-duplicates")
     assert "21 groups became 20" in told
     rows = read_csv(parts)
@@ -97,7 +97,7 @@ def test_pictures_that_are_not_there_are_counted(tmp_path: Path) -> None:
     (tmp_path / "ham10000_images_part_2" / "ISIC_0026769.jpg").unlink()
     out = tmp_path / "t.csv"
     told = run("table", f"ham10000={tmp_path}", "--out", out, status=2)
-    assert "1 of 3 pictures are not there" in told
+    assert "1 of 3 images are missing" in told
     assert "ISIC_0026769.jpg" in told
     assert not out.exists()
     run("table", f"ham10000={tmp_path}", "--out", out, "--leave-out-missing")
@@ -115,13 +115,13 @@ def test_a_csv_with_other_names(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["table", "mole=x", "--out", "t.csv"], "no data set mole; there are ham10000"),
+        (["table", "mole=x", "--out", "t.csv"], "unknown data set mole; known are ham10000"),
         (["check", "nothing.csv"], "no table nothing.csv"),
         (["check", "ham10000=nothing"], "no folder nothing. Expected there: HAM10000_metadata.csv"),
         (["split", "nothing.csv"], "name what to write"),
         (["split", "nothing.csv", "--out", "t.csv", "--shares", "1"], "are no shares"),
         (["table", "csv=x", "--out", "t.csv", "--column", "dx"], "--column dx: write it as a=b"),
-        (["fetch", "mole", "--out", "x"], "no data set mole"),
+        (["fetch", "mole", "--out", "x"], "unknown data set mole"),
     ],
 )
 def test_what_is_wrong_is_named(

@@ -201,7 +201,7 @@ def test_vllm_is_not_installed(other: Path, tmp_path: Path) -> None:
 
 def test_the_port_is_taken(other: Path, fake: str, started: tuple[Started, int]) -> None:
     _, port = started
-    assert f"port {port} is taken" in told(other, "--port", port, MELALOG_ENGINE=fake)
+    assert f"port {port} is in use" in told(other, "--port", port, MELALOG_ENGINE=fake)
 
 
 def test_folders_that_are_no_checkpoint(tmp_path: Path, other: Path, adapter: Path, fake: str) -> None:
@@ -219,12 +219,12 @@ def test_folders_that_are_no_checkpoint(tmp_path: Path, other: Path, adapter: Pa
 def test_a_checkpoint_with_code_in_it_is_not_served(other: Path, fake: str) -> None:
     (other / "processor_config.json").write_text('{"auto_map": {"AutoProcessor": "other--code.Own"}}')
     (other / "modeling.py").touch()
-    assert "carries code of its own (modeling.py, processor_config.json)" in told(other, MELALOG_ENGINE=fake)
+    assert "contains code (modeling.py, processor_config.json)" in told(other, MELALOG_ENGINE=fake)
 
 
 def test_llama_takes_no_adapters_and_its_layout_is_checked(other: Path, adapter: Path, fake: str) -> None:
     (other / "config.json").write_text('{"model_type": "mllama"}')
     text = told(other, "--adapter", f"tuned={adapter}", MELALOG_ENGINE=fake)
-    assert "never served adapters on Llama 3.2 Vision" in text
+    assert "cannot serve adapters on Llama 3.2 Vision" in text
     assert "melalog export vlm" in text
     assert "tokenizer.json is missing" in told(other, MELALOG_ENGINE=fake)

@@ -131,7 +131,7 @@ def test_a_taken_port_is_an_error_before_anything_starts(environment: dict[str, 
             [str(MELALOG), "serve"], env=environment, capture_output=True, text=True, timeout=60, check=False
         )
     assert done.returncode == 1
-    assert f"port {environment['MELALOG_VLM_BIND_PORT']} (vlm) is taken" in done.stdout
+    assert f"port {environment['MELALOG_VLM_BIND_PORT']} (vlm) is in use" in done.stdout
     assert "MELALOG_VLM_BIND_PORT" in done.stdout
     assert "bentoml" not in done.stdout.lower()
 

@@ -49,7 +49,7 @@ def test_a_run_leaves_its_weights_and_its_curves(data: Path, tmp_path: Path) -> 
         tmp_path, data, "--set", "selection.metric=f1", "--set", "optimiser.lr=1e-3", "--set", "validation_folds=2"
     )
     assert done.exit_code == 0, done.output
-    assert "pictures to learn from" in done.output
+    assert "images to train on" in done.output
     assert "to choose the epoch on" in done.output
     assert "epoch 2 (fine-tuning): size 40, loss" in done.output
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]

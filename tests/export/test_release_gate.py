@@ -64,7 +64,7 @@ def test_several_runs_become_one_artifact_that_says_where_it_comes_from(work: Pa
 
 def test_a_candidate_no_worse_takes_the_released_place(candidate: Path, released: Path, work: Path) -> None:
     output = melalog("release", candidate, "--data", work / "data", "--released", released, "--dry-run")
-    assert "the gate is open; --dry-run" in output
+    assert "every check passed; --dry-run" in output
     assert Artifact.load(released).manifest.name == "test_efficientnet"
     output = melalog("release", candidate, "--data", work / "data", "--released", released)
     assert "REFUSED" not in output

@@ -274,7 +274,7 @@ def test_tools_that_are_there_are_used(podman: Machine, registry: str) -> None:
     (podman.folder / "bin" / "cosign").unlink()
     done = podman.run("push", "engine", "--registry", registry, "--key", "k.pem")
     assert done.exit_code == 0
-    assert "NOT SIGNED: a key is given and cosign is not installed" in done.stdout
+    assert "NOT SIGNED: there is a key, but cosign is not installed" in done.stdout
 
 
 def test_a_dry_run_changes_nothing(machine: Machine, overlay: Path) -> None:
@@ -313,12 +313,12 @@ def test_an_engine_that_fails_leaves_the_overlay_alone(podman: Machine, overlay:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("push", "classifier"), "set MELALOG_REGISTRY or give --registry"),
-        (("push", "classifier", "--registry", "ghcr.io/Team"), "names no registry"),
+        (("push", "classifier"), "set MELALOG_REGISTRY or --registry"),
+        (("push", "classifier", "--registry", "ghcr.io/Team"), "is not a registry"),
         (("push", "clasifier", "--registry", "r.example"), "choose one of orchestrator, classifier, vlm, fusion"),
         (("push", "classifier", "--registry", "r.example", "--overlay", "prod"), "there is no overlay 'prod'"),
-        (("push", "classifier", "--registry", "r.example", "--digest", "sha256:1"), "give it with --overlay"),
-        (("push", "engine", "--registry", "r.example", "--as", "melalog-engine-canary"), "give --overlay"),
+        (("push", "classifier", "--registry", "r.example", "--digest", "sha256:1"), "use it with --overlay"),
+        (("push", "engine", "--registry", "r.example", "--as", "melalog-engine-canary"), "use it with --overlay"),
         (("push", "engine", "--registry", "r.example", "--overlay", "local", "--as", "canary"), "such as melalog-NAME"),
         (("images", "clasifier"), "choose one of orchestrator"),
     ],

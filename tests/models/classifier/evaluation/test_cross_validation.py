@@ -275,7 +275,7 @@ def test_a_table_needs_no_data_folder(data: Path, tmp_path: Path, monkeypatch: p
     assert TrainConfig.load(out / "config.yaml").table == str(path)
     without = melalog(*plan)
     assert without.exit_code == 2
-    assert "name the pictures" in without.output
+    assert "no images given" in without.output
 
 
 def test_a_shipped_plan_is_named_and_changed_as_in_training(data: Path, tmp_path: Path) -> None:
@@ -284,7 +284,7 @@ def test_a_shipped_plan_is_named_and_changed_as_in_training(data: Path, tmp_path
     where = ("--data", str(data), "--out", str(tmp_path / "out"), "--folds", "2")
     done = melalog("--config", "resnet18-scratch", *where, *changes)
     assert done.exit_code == 0, done.output
-    assert "70 pictures in 2 folds" in done.output
+    assert "70 images in 2 folds" in done.output
     wrong = melalog("--config", "resnet18", *where)
     assert wrong.exit_code == 2
     assert "no plan resnet18: name a YAML file, or one of b0-224" in " ".join(wrong.output.split())

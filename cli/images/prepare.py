@@ -12,7 +12,7 @@ from cli.images import context
 from cli.images.targets import Target
 
 BASE = "python:3.11-slim-bookworm"
-"""What the locks are resolved for. Where images must come from elsewhere, or by digest: --base."""
+"""The base image that the locks are resolved for; --base takes another registry's, or a digest."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,11 @@ class Prepared:
 
 @contextmanager
 def prepared(target: Target, model: Path | None, base: str) -> Iterator[Prepared]:
-    """Build the bento and lay out what its image is made of."""
+    """Build the bento and write the build context of its image."""
     with TemporaryDirectory(prefix="melalog-image-") as folder:
         tag = bentos.build(target.bento, model) if target.bento else ""
-        laid = context.assemble(target, tag, Path(folder))
+        build = context.assemble(target, tag, Path(folder))
         arguments = {name: os.environ[name] for name in target.settings if os.environ.get(name)}
         if target.bento:
             arguments = {"BASE": base, "PORT": str(target.port)}
-        yield Prepared(target, laid, context.content_tag(laid, arguments), arguments)
+        yield Prepared(target, build, context.content_tag(build, arguments), arguments)
