@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from benchmarks import seen
 from fusion.picture import ImageEvidence
-from fusion.questionnaire import UNSURE, Question, Questionnaire
+from fusion.questionnaire import UNSURE, Questionnaire, QuestionnaireItem
 from models.classifier.calibration import class_scores, out_of_fold
 from models.classifier.data.labels import MALIGNANT, MELANOMA
 from models.classifier.serving.artifact import RELEASED, Artifact
@@ -47,7 +47,7 @@ def people(asked: Questionnaire, n: int, rng: np.random.Generator) -> list[Perso
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
-def _drawn(question: Question, n: int, rng: np.random.Generator) -> list[str]:
+def _drawn(question: QuestionnaireItem, n: int, rng: np.random.Generator) -> list[str]:
     known = question.evidence
     if known is None:
         raise ValueError(f"{question.id} has no evidence to draw from")

@@ -1,7 +1,7 @@
-"""What the person says of the spot, as log-odds: only ever raising, and bounded.
+"""The weight of the signs that a person reports, in log-odds: never negative, and bounded.
 
-A lay person's "no" is worth little: lay people cannot apply the checklists reliably, and a third of melanomas are under
-6 mm (docs/evidence.md, section 5). So no sign and no answer are the same. Together the signs are worth no more than a
+A lay person's "no" weighs little: lay people cannot apply the checklists reliably, and a third of melanomas are under
+6 mm (docs/evidence.md, section 5). So "no" counts as no answer. Together the signs weigh no more than a
 positive weighted 7-point checklist: 1.97 times (Walter 2013).
 """
 

@@ -1,8 +1,8 @@
-"""What is known of the person, as log-odds: age and sex, and the risk factors.
+"""The weight of the person in log-odds: age and sex, and the risk factors.
 
 Relative risks are given against the lowest-risk group, so each is divided by its population mean. Factors that overlap
-share a cluster and count once, by their maximum, which is divided by what the maximum is on average. The sum is shrunk
-and capped, because a naive product of the first eight is 951 times. docs/evidence.md, sections 4.2 to 4.4, derives all.
+share a cluster and count once, by their maximum, divided by the mean of that maximum. The sum is shrunk
+and capped, because the plain product of the first eight is 951. Derived in docs/evidence.md, sections 4.2 to 4.4.
 """
 
 import json
@@ -36,7 +36,7 @@ class Factor:
 
 @dataclass(frozen=True)
 class PersonEvidence:
-    """Log-odds of age and sex, of the answers before the cap, and what the cap takes back."""
+    """Log-odds of age and sex, of the answers before the cap, and the correction by the cap."""
 
     age_sex: float
     person: float
@@ -45,7 +45,7 @@ class PersonEvidence:
 
     @property
     def likelihood_ratio(self) -> float:
-        """What the answers are worth together, cap applied (age and sex apart)."""
+        """Likelihood ratio of the answers together, after the cap, without age and sex."""
         return math.exp(self.person + self.cap)
 
 
@@ -56,9 +56,9 @@ def _incidence() -> dict[str, Any]:
 
 
 def age_sex_log_odds(age: int | None, sex: str | None) -> float:
-    """Half the log of incidence at this age and sex over the mean; 0 when both are unknown.
+    """Half the log of incidence at this age and sex over the mean; 0 when both are unevidence.
 
-    Under 20 counts as 20 to 24: there is no figure, and a child's lesion must not be waved through.
+    Under 20 counts as 20 to 24: there is no figure, and a child's lesion must not count as safe.
     """
     table = _incidence()
     if age is None:
@@ -70,19 +70,19 @@ def age_sex_log_odds(age: int | None, sex: str | None) -> float:
 
 
 def evaluate(answers: Answers, questionnaire: Questionnaire) -> PersonEvidence:
-    """Weigh the answers. An unanswered question is worth 1, in its cluster too: else "no" could raise a risk."""
+    """Weigh the answers. An unanswered question has a ratio of 1, also in its cluster; else "no" could raise a risk."""
     factors, means = [], questionnaire.cluster_means
     clusters: dict[str, float] = {}
     for question in questionnaire.questions:
-        answer, known = answers.factors.get(question.id), question.evidence
-        if known is None:
+        answer, evidence = answers.factors.get(question.id), question.evidence
+        if evidence is None:
             continue
         ratio = 1.0
         if answer is not None:
-            ratio = known.relative_risks.get(answer, 1.0) / known.mean
-            raises = ratio > means[known.cluster]
-            factors.append(Factor(question.id, answer, known.cluster, ratio, question.source, raises))
-        clusters[known.cluster] = max(clusters.get(known.cluster, 0.0), ratio)
+            ratio = evidence.relative_risks.get(answer, 1.0) / evidence.mean
+            raises = ratio > means[evidence.cluster]
+            factors.append(Factor(question.id, answer, evidence.cluster, ratio, question.source, raises))
+        clusters[evidence.cluster] = max(clusters.get(evidence.cluster, 0.0), ratio)
     clusters = {name: max(1.0, ratio / means[name]) if ratio > 1 else ratio for name, ratio in clusters.items()}
     person = SHRINK_FACTORS * sum(math.log(ratio) for ratio in clusters.values())
     capped = min(max(person, CAP_DOWN), CAP_UP)

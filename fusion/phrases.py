@@ -1,7 +1,7 @@
-"""What a text from the hosted model must not say, in each language it may write.
+"""Phrases that a text of the hosted model must not contain, in each language it may write.
 
-A list of phrases cannot be complete: it is the last of several fences. The number and the floor under the level do not
-depend on it (fusion/bounds.py).
+A list of phrases cannot be complete: it is the last of several safeguards. Numbers and levels do not depend on it
+(fusion/bounds.py).
 """
 
 import re
@@ -12,7 +12,7 @@ from fusion.policy import Level
 
 @dataclass(frozen=True)
 class Phrases:
-    """One language's patterns, all searched without regard to case in text that is one line with plain quotes."""
+    """One language's patterns, matched case-insensitively against one line of text with plain quotes (checks.plain)."""
 
     reassurance: str
     diagnosis: str
@@ -57,7 +57,7 @@ ENGLISH = Phrases(
         r"(?:skip|cancel|postpone|delay|avoid|put off)(?: \w+){0,3} (?:doctor|dermatologist|appointment|visit))\b"
     ),
     diagnosis=(
-        r"\b(?:you have|(?:this|it|spot|lesion|mole|picture)(?: is|'s| (?:must|will|would) be)|"
+        r"\b(?:you have|(?:this|it|spot|lesion|mole|picture|image|photo(?:graph)?)(?: is|'s| (?:must|will|would) be)|"
         r"diagnos\w+ (?:is|of|as|with)|suffer\w* from|(?:consistent|compatible) with|"
         r"(?:confirm|prove|show|indicate|reveal|establish|mean)(?:s|ed|ing)?)"
         r"(?: (?:a|an|the|clearly|likely|probably|certainly|definitely|almost|most|early|invasive|skin|basal cell|"
@@ -131,7 +131,8 @@ GERMAN = Phrases(
         r"(?:termin|arztbesuch)\w*(?: \w+){0,5} (?:absagen|verschieben|aufschieben))\b"
     ),
     diagnosis=(
-        rf"\b(?:sie haben|(?:dies|das|dieses|es|er|bild|{_FLECK}) (?:ist|zeigt)|diagnose(?: (?:lautet|ist|heißt))?:?|"
+        rf"\b(?:sie haben|(?:dies|das|dieses|es|er|bild|aufnahme|foto|{_FLECK}) (?:ist|zeigt)|"
+        r"diagnose(?: (?:lautet|ist|heißt))?:?|"
         r"handelt (?:es )?sich(?: \w+){0,2} um|leiden (?:sie )?an|erkrankt(?: \w+)? an|"
         r"(?:bestätig|beweis|beleg|zeig)(?:t|en))"
         r"(?: (?:ein\w*|der|die|das|wohl|vermutlich|wahrscheinlich|sicher|eindeutig|klar|früh\w*|schwarz\w*|weiß\w*|"
@@ -175,10 +176,10 @@ GERMAN = Phrases(
 )
 
 PHRASES = {"en": ENGLISH, "de": GERMAN}
-"""All are searched whatever the language asked for: a text in the other one must not pass unread."""
+"""Every text is matched against both, whatever the requested language: a text in the other one must not pass unread."""
 
 
-def said(pattern: str, text: str) -> bool:
-    """Whether a pattern is in a text, whatever commas, brackets and quotation marks stand between its words."""
+def contains(pattern: str, text: str) -> bool:
+    """Whether a pattern occurs in a text, ignoring commas, brackets and quotation marks between words."""
     words = " ".join(re.sub(r"[,;:()\"…]", " ", text).split())
     return re.search(pattern, words, re.IGNORECASE) is not None

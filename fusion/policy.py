@@ -7,9 +7,9 @@ from typing import Literal
 Level = Literal["low", "moderate", "high"]
 LEVELS: tuple[Level, ...] = ("low", "moderate", "high")
 CHANGE_FROM_AGE = 40
-"""A definite change after 40 is shown to a doctor whatever else is known (docs/evidence.md, section 7.2)."""
+"""A definite change after 40 should be seen by a doctor whatever the other answers (docs/evidence.md, section 7.2)."""
 USEFUL_SPECIFICITY = 0.5
-"""A threshold that calls more than half of what is harmless suspicious would make every level moderate."""
+"""A threshold that flags more than half of the harmless lesions would make every level moderate."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ FLOORS: dict[str, Level] = {
     "out_of_distribution": "moderate",
     "modality_doubted": "moderate",
 }
-"""The least level that each finding allows, whatever the probability is."""
+"""The lowest level that each finding allows, whatever the probability."""
 
 
 def by_probability(melanoma: float, malignant: float, thresholds: Thresholds = DEFAULT) -> Level:
@@ -51,19 +51,19 @@ def by_probability(melanoma: float, malignant: float, thresholds: Thresholds = D
 
 
 def of_answers(factors: Mapping[str, str], age: int | None) -> set[str]:
-    """The floors that the answers call for. An unknown age does not spare a changed spot its floor."""
+    """Floors that the answers call for. With an unknown age, a changed lesion has its floor as well."""
     yes = {name for name, answer in factors.items() if answer == "yes"}
     changed = bool(yes & {"change", "new_mole", "rapid_growth"})
-    found = yes & {"rapid_growth", "prior_melanoma", "bleeding"}
+    names = yes & {"rapid_growth", "prior_melanoma", "bleeding"}
     if "change" in yes and (age is None or age >= CHANGE_FROM_AGE):
-        found.add("change")
+        names.add("change")
     if "prior_melanoma" in yes and changed:
-        found.add("melanoma_before_and_change")
-    return found
+        names.add("melanoma_before_and_change")
+    return names
 
 
 def above(p: float | None, threshold: float | None, specificity: float | None) -> bool:
-    """Whether a model calls the spot suspicious at its 95 %-sensitivity threshold, and that says something."""
+    """Whether a model reaches its threshold for 95 % sensitivity, and is specific enough there to count."""
     if p is None or threshold is None or specificity is None:
         return False
     return specificity >= USEFUL_SPECIFICITY and p >= threshold

@@ -1,4 +1,4 @@
-"""The questionnaire: versioned data in questionnaire.json, and the only way answers get in."""
+"""The questionnaire: versioned data in questionnaire.json, and the validation of answers."""
 
 import math
 from collections.abc import Mapping
@@ -13,9 +13,9 @@ UNSURE = "unsure"
 
 
 class Evidence(BaseModel):
-    """A risk factor of the person: relative risk by answer against the other answers (1), and how common each is.
+    """A risk factor of the person: relative risk by answer (1 for the others), and the prevalence of each answer.
 
-    Factors of one `cluster` overlap and count once. `asks_like`: the question of the cluster that asks nearly the same.
+    Factors of one `cluster` overlap and count once. `asks_like`: a question of the cluster that asks nearly the same.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -26,19 +26,19 @@ class Evidence(BaseModel):
 
     @property
     def mean(self) -> float:
-        """Of the relative risk over the population, which the prior is already about."""
+        """Population mean of the relative risk, which the prior already includes."""
         return 1 + sum(share * (self.relative_risks[answer] - 1) for answer, share in self.prevalences.items())
 
 
 class Sign(BaseModel):
-    """What an answer about the spot itself is worth, as a likelihood ratio. None is below 1: no sign clears nothing."""
+    """Likelihood ratio of each answer about the lesion. None is below 1: the absence of a sign lowers nothing."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     likelihood_ratios: dict[str, Annotated[float, Field(ge=1)]]
 
 
-class Question(BaseModel):
-    """One question. `integer` takes minimum and maximum; `choice` takes choices, with labels for people to read."""
+class QuestionnaireItem(BaseModel):
+    """One question. `integer` takes minimum and maximum; `choice` takes choices, with labels to show."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     id: str
@@ -56,17 +56,17 @@ class Question(BaseModel):
 
     @model_validator(mode="after")
     def _answers_exist(self) -> Self:
-        told = {*self.labels}
+        answers = {*self.labels}
         if self.evidence:
-            told |= {*self.evidence.relative_risks, *self.evidence.prevalences}
+            answers |= {*self.evidence.relative_risks, *self.evidence.prevalences}
         if self.sign:
-            told |= {*self.sign.likelihood_ratios}
-        if told - set(self.choices):
+            answers |= {*self.sign.likelihood_ratios}
+        if answers - set(self.choices):
             raise ValueError(f"{self.id} names an answer that is not among its choices")
         return self
 
 
-class InvalidAnswers(ValueError):  # noqa: N818  (what it is, as elsewhere in the tree)
+class InvalidAnswers(ValueError):  # noqa: N818  (refused input is named for what it is, as in services/common/errors.py)
     """Answers that cannot be used: `problems` has (question id, message) pairs, and no value of an answer."""
 
     def __init__(self, problems: list[tuple[str, str]]) -> None:
@@ -88,21 +88,21 @@ class Questionnaire(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     version: str
-    questions: tuple[Question, ...]
+    questions: tuple[QuestionnaireItem, ...]
 
     def parse(self, raw: Mapping[str, Any], *, ignore_unknown: bool = False) -> Answers:
         """Validate a flat {id: value} object. Raises InvalidAnswers naming every field that is wrong.
 
-        `ignore_unknown` is for messages between services, where another version may know more questions.
+        `ignore_unknown` is for messages between services, where the sender's version may have more questions.
         """
-        known = {question.id: question for question in self.questions}
-        problems = [(field, "there is no such question") for field in raw if field not in known]
+        questions = {question.id: question for question in self.questions}
+        problems = [(field, "there is no such question") for field in raw if field not in questions]
         if ignore_unknown:
             problems = []
         given: dict[str, Any] = {}
         for field, value in raw.items():
-            if field in known and value is not None:
-                if message := _check(known[field], value):
+            if field in questions and value is not None:
+                if message := _check(questions[field], value):
                     problems.append((field, message))
                 elif value != UNSURE:
                     given[field] = value
@@ -113,20 +113,24 @@ class Questionnaire(BaseModel):
 
     @cached_property
     def cluster_means(self) -> dict[str, float]:
-        """By cluster: the highest of its centred ratios, on average over the population; 1 where there is one question.
+        """By cluster: the population mean of its highest centred ratio; 1 where there is one question.
 
-        Answers are taken as independent (how they go together is not published); of two that ask alike one counts.
+        Answers are taken as independent (their correlation is not published); of two similar questions one counts.
         """
         clusters: dict[str, list[list[tuple[float, float]]]] = {}
         for question in self.questions:
-            known = question.evidence
-            if known is not None and known.asks_like is None:
-                told = [(share, known.relative_risks[answer]) for answer, share in known.prevalences.items()]
-                told.append((1 - sum(known.prevalences.values()), 1.0))
-                clusters.setdefault(known.cluster, []).append([(share, risk / known.mean) for share, risk in told])
+            evidence = question.evidence
+            if evidence is not None and evidence.asks_like is None:
+                risks = [(share, evidence.relative_risks[answer]) for answer, share in evidence.prevalences.items()]
+                risks.append((1 - sum(evidence.prevalences.values()), 1.0))
+                clusters.setdefault(evidence.cluster, []).append(
+                    [(share, risk / evidence.mean) for share, risk in risks]
+                )
         return {
-            name: sum(math.prod(share for share, _ in one) * max(risk for _, risk in one) for one in product(*asked))
-            for name, asked in clusters.items()
+            name: sum(
+                math.prod(share for share, _ in one) * max(risk for _, risk in one) for one in product(*questions)
+            )
+            for name, questions in clusters.items()
         }
 
     def to_fhir(self) -> dict[str, Any]:
@@ -146,8 +150,8 @@ class Questionnaire(BaseModel):
         return head | {"title": title, "subjectType": ["Patient"], "item": items}
 
 
-def _check(question: Question, value: object) -> str | None:
-    """What is wrong with a value, or None."""
+def _check(question: QuestionnaireItem, value: object) -> str | None:
+    """The message for an invalid value, or None."""
     if question.type == "choice":
         if isinstance(value, str) and value in question.choices:
             return None
@@ -161,5 +165,5 @@ def _check(question: Question, value: object) -> str | None:
 
 @cache
 def load() -> Questionnaire:
-    """The questionnaire this version of Melalog asks."""
+    """The questionnaire of this version of Melalog."""
     return Questionnaire.model_validate_json(files("fusion").joinpath("questionnaire.json").read_text())

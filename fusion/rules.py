@@ -1,4 +1,4 @@
-"""The decision: evidence in, a probability with an interval, a level and its reasons out. Pure."""
+"""The decision: from answers and findings to a probability with its interval, a level and reasons. Pure."""
 
 import math
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ SD_PRIOR = 0.35
 """Log-odds deviation of the setting's prior: published clinic figures run from 1.6 to 2.5 % and beyond."""
 SD_FACTORS = 0.15 * math.sqrt(8)
 """After shrinking: the published intervals of the first eight relative risks are about .15 wide, and so is what an
-unanswered question leaves open. Hence the same for all, and silence never makes the answer look surer."""
+unanswered question leaves open. Hence the same for all: a missing answer never narrows the interval."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """All that is known of one lesion of one person. None: that model did not answer. stack: fitted for this pair.
+    """The input for one lesion of one person. None: that model did not answer. stack: fitted for this pair.
 
-    modality_doubted: sent as dermoscopy, and clearly a photograph to the classifier.
+    modality_doubted: sent as dermoscopy, but the classifier reads a photograph.
     """
 
     answers: Answers
@@ -58,7 +58,7 @@ class Decision:
 
     @property
     def likelihood_ratio(self) -> float:
-        """What the answers are worth together, age and sex apart."""
+        """Likelihood ratio of all answers together, without age and sex."""
         return self.person.likelihood_ratio * math.exp(self.lesion.log_odds)
 
 
@@ -70,10 +70,10 @@ def sigmoid(x: float) -> float:
 
 
 def decide(case: Case, questionnaire: Questionnaire, prior: float, thresholds: Thresholds = DEFAULT) -> Decision:
-    """Weigh everything (docs/evidence.md, section 1) and say it in plain words."""
-    who = person.evaluate(case.answers, questionnaire)
-    spot = lesion.evaluate(case.answers, questionnaire)
-    seen = picture.evaluate(
+    """Weigh everything (docs/evidence.md, section 1) and put it into plain words."""
+    of_person = person.evaluate(case.answers, questionnaire)
+    of_lesion = lesion.evaluate(case.answers, questionnaire)
+    of_image = picture.evaluate(
         case.classifier,
         case.vlm,
         case.modality,
@@ -82,23 +82,23 @@ def decide(case: Case, questionnaire: Questionnaire, prior: float, thresholds: T
     )
     contributions = {
         "prior": logit(prior),
-        "age_sex": who.age_sex,
-        "person": who.person,
-        "cap": who.cap,
-        "lesion": spot.log_odds,
-        "picture": seen.melanoma,
+        "age_sex": of_person.age_sex,
+        "person": of_person.person,
+        "cap": of_person.cap,
+        "lesion": of_lesion.log_odds,
+        "picture": of_image.melanoma,
     }
     log_odds = sum(contributions.values())
-    sd = math.hypot(SD_PRIOR, SD_FACTORS, seen.sd)
+    sd = math.hypot(SD_PRIOR, SD_FACTORS, of_image.sd)
     melanoma = sigmoid(log_odds)
-    of_person = who.age_sex + who.person + who.cap + spot.log_odds
+    answers = of_person.age_sex + of_person.person + of_person.cap + of_lesion.log_odds
     malignant_prior = logit(min(prior * MALIGNANT_PER_MELANOMA, 0.9))
-    malignant = max(melanoma, sigmoid(malignant_prior + of_person + seen.malignant))
+    malignant = max(melanoma, sigmoid(malignant_prior + answers + of_image.malignant))
     interval = (sigmoid(log_odds - Z90 * sd), sigmoid(log_odds + Z90 * sd))
-    called = floors(case)
-    level, raised_by = policy.raise_to_floors(policy.by_probability(melanoma, malignant, thresholds), called)
+    applicable = floors(case)
+    level, raised_by = policy.raise_to_floors(policy.by_probability(melanoma, malignant, thresholds), applicable)
     judged = case.classifier is not None or case.vlm is not None
-    told = wording.reasons(seen, who, spot, raised_by, called, judged=judged)
+    reasons = wording.reasons(of_image, of_person, of_lesion, raised_by, applicable, judged=judged)
     return Decision(
         level=level,
         melanoma=melanoma,
@@ -106,33 +106,35 @@ def decide(case: Case, questionnaire: Questionnaire, prior: float, thresholds: T
         interval=interval,
         raised_by=raised_by,
         contributions=contributions,
-        person=who,
-        lesion=spot,
-        reasons=told,
+        person=of_person,
+        lesion=of_lesion,
+        reasons=reasons,
         headline=wording.HEADLINES[level],
         advice=wording.ADVICE[level],
-        explanation=wording.explanation(melanoma, interval, malignant, told),
+        explanation=wording.explanation(melanoma, interval, malignant, reasons),
         questions_for_doctor=wording.QUESTIONS[level],
         modality=case.modality,
-        stacked=seen.stacked,
+        stacked=of_image.stacked,
     )
 
 
 def floors(case: Case) -> set[str]:
     """Names of the floors (policy.FLOORS) that this case calls for."""
-    found = policy.of_answers(case.answers.factors, case.answers.age)
-    first, second = case.classifier, case.vlm
+    from_answers = policy.of_answers(case.answers.factors, case.answers.age)
+    classifier, vlm = case.classifier, case.vlm
     applies = {
-        "no_classifier": first is None,
+        "no_classifier": classifier is None,
         "poor_picture": case.picture_poor,
         "out_of_distribution": case.out_of_distribution,
         "modality_doubted": case.modality_doubted,
     }
-    if first is not None:
-        applies["classifier_threshold"] = policy.above(first.melanoma, first.threshold_95, first.specificity_95)
-        applies["other_skin_cancer"] = not applies["classifier_threshold"] and policy.above(
-            first.malignant, first.malignant_threshold, first.malignant_specificity
+    if classifier is not None:
+        applies["classifier_threshold"] = policy.above(
+            classifier.melanoma, classifier.threshold_95, classifier.specificity_95
         )
-    if second is not None and case.modality == "dermoscopy":  # on photographs it was measured at worse than chance
-        applies["vlm_threshold"] = policy.above(second.melanoma, second.threshold_95, second.specificity_95)
-    return found | {name for name, holds in applies.items() if holds}
+        applies["other_skin_cancer"] = not applies["classifier_threshold"] and policy.above(
+            classifier.malignant, classifier.malignant_threshold, classifier.malignant_specificity
+        )
+    if vlm is not None and case.modality == "dermoscopy":  # on photographs it does worse than chance
+        applies["vlm_threshold"] = policy.above(vlm.melanoma, vlm.threshold_95, vlm.specificity_95)
+    return from_answers | {name for name, holds in applies.items() if holds}

@@ -1,4 +1,4 @@
-"""Classifier and vlm see the same picture: how much each says when both have spoken, fitted once for a pair of models.
+"""The weights of classifier and vlm on the same image, fitted once for a pair of models.
 
 `models/released/fusion/stack.json` holds the coefficients for one (classifier, vlm) pair of digests.
 """
@@ -9,15 +9,15 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 Weight = Annotated[float, Field(ge=0)]
-"""Never negative: what makes a model more suspicious must not lower a risk."""
+"""Never negative: a more suspicious model must not lower the risk."""
 
 
 class StackError(ValueError):
-    """A stack file that cannot be used; the message says which and why."""
+    """A stack file that cannot be read; the message names the file."""
 
 
 class Stack(BaseModel):
-    """Log-odds for melanoma = intercept + classifier * c + vlm * v, each a logit less its prevalence's logit."""
+    """Log-odds for melanoma = intercept + classifier * c + vlm * v, each a logit minus the logit of its prevalence."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
     schema_version: Literal[1]
@@ -43,9 +43,9 @@ class Stack(BaseModel):
             raise StackError(f"{path} is not a stack of schema version 1") from error
 
     def fits(self, classifier_sha256: str | None, vlm_sha256: str | None) -> bool:
-        """Whether it was fitted for this pair of models; None: a vlm that has not answered."""
+        """Whether it was fitted for this pair of models; None: the vlm did not answer."""
         return classifier_sha256 == self.classifier_sha256 and vlm_sha256 in (None, self.vlm_sha256)
 
     def shift(self, classifier: float, vlm: float) -> float:
-        """Log-odds of the picture from the two models' shifts."""
+        """Log-odds of the image from the two models' shifts."""
         return self.intercept + self.classifier * classifier + self.vlm * vlm

@@ -1,4 +1,4 @@
-"""Every sentence a person reads, in one place and in plain words. Never "all clear" (docs/evidence.md, section 8)."""
+"""Every sentence that a person reads. None says "all clear" (docs/evidence.md, section 8)."""
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from fusion.lesion import LesionEvidence
 from fusion.person import PersonEvidence
-from fusion.picture import PictureEvidence
+from fusion.picture import ImageShift
 from fusion.policy import Level
 
 
@@ -31,9 +31,9 @@ HEADLINES: dict[Level, str] = {
 
 ADVICE: dict[Level, str] = {
     "low": (
-        "We looked for signs of melanoma and other skin cancer in the picture and in what you told us, and found no "
-        "strong one. A picture cannot rule out melanoma. Look at the spot again every month, and see a doctor if it "
-        "changes in size, shape or colour, bleeds, itches for long, or looks unlike your other moles."
+        "We looked for signs of melanoma and other skin cancer in the image and in your answers, and found no "
+        "strong one. An image cannot rule out melanoma. Look at the spot again every month, and see a doctor if it "
+        "changes in size, shape or colour, bleeds, keeps itching, or looks unlike your other moles."
     ),
     "moderate": (
         "Have a doctor look at this spot within the next few weeks. Go sooner if it changes, grows or bleeds."
@@ -45,29 +45,29 @@ ADVICE: dict[Level, str] = {
 }
 
 RAISED_BY = {
-    "rapid_growth": "The spot grows quickly; a doctor should see it soon, whatever a picture shows.",
+    "rapid_growth": "The spot is growing quickly; a doctor should see it soon, whatever the image shows.",
     "melanoma_before_and_change": "You have had a melanoma before, and this spot is new or has changed.",
     "prior_melanoma": "You have had a melanoma before, so no spot is rated low.",
     "bleeding": "The spot bleeds or crusts, so it is not rated low.",
     "change": "The spot has changed, so it is not rated low.",
-    "classifier_threshold": "The picture model finds the spot suspicious enough not to rate it low.",
-    "vlm_threshold": "The second picture model finds the spot suspicious enough not to rate it low.",
-    "other_skin_cancer": "The picture has enough features of another skin cancer not to rate the spot low.",
-    "no_classifier": "The picture could not be judged by the main model, so the spot is not rated low.",
-    "poor_picture": "The picture is not good enough to rate the spot low; a sharper, better lit one may help.",
+    "classifier_threshold": "The image model finds the spot too suspicious to rate it low.",
+    "vlm_threshold": "The second image model finds the spot too suspicious to rate it low.",
+    "other_skin_cancer": "The image has too many features of another skin cancer to rate the spot low.",
+    "no_classifier": "The main model could not judge the image, so the spot is not rated low.",
+    "poor_picture": "The image is not good enough to rate the spot low; a sharper, better lit one may help.",
     "out_of_distribution": (
-        "The picture is unlike those the model learned from, so the spot is not rated low. "
+        "The image is unlike those the model was trained on, so the spot is not rated low. "
         "Take another one that shows the spot large and in the middle."
     ),
-    "modality_doubted": "The picture looks like a photograph, not dermoscopy, so the spot is not rated low.",
+    "modality_doubted": "The image looks like a photograph, not dermoscopy, so the spot is not rated low.",
 }
 
 PICTURE = {
-    "poor_picture": "The picture is of poor quality, so it is a weak witness.",
-    "out_of_distribution": "The picture is unlike those the model learned from, so it is not let to lower the risk.",
-    "modality_doubted": "The picture looks like a photograph, not dermoscopy, so it is not let to lower the risk.",
+    "poor_picture": "The image is of poor quality, so what the models find in it is less reliable.",
+    "out_of_distribution": "The image is unlike those the model was trained on, so it cannot lower the risk.",
+    "modality_doubted": "The image looks like a photograph, not dermoscopy, so it cannot lower the risk.",
 }
-"""What is said of a picture whose floor was not needed."""
+"""Sentence for a finding about the image whose floor did not raise the level."""
 
 FACTORS = {
     "prior_melanoma": "An earlier melanoma raises the risk.",
@@ -79,20 +79,20 @@ FACTORS = {
     "family_cancer": "Melanoma in the family raises the risk.",
     "fair_skin": "Fair skin raises the risk.",
     "skin_type": "Skin that burns easily raises the risk.",
-    "hair_colour": "Your natural hair colour goes with skin that is at more risk.",
-    "freckles": "Freckles go with skin that is at more risk.",
+    "hair_colour": "Your natural hair colour is linked to a higher risk.",
+    "freckles": "Freckles are linked to a higher risk.",
     "sunburns": "Bad sunburns raise the risk.",
     "sunbed_before_35": "Using a sunbed when young raises the risk.",
-    "parkinsons": "Parkinson's disease goes with a somewhat higher risk.",
+    "parkinsons": "Parkinson's disease is linked to a somewhat higher risk.",
     "weak_immune_system": "A weakened immune system raises the risk.",
     "change": "The spot has changed.",
-    "rapid_growth": "The spot grows quickly.",
+    "rapid_growth": "The spot is growing quickly.",
     "new_mole": "The spot is new.",
     "bleeding": "The spot bleeds or crusts.",
     "itch": "The spot itches, which says little by itself.",
     "diameter": "The spot is 7 mm wide or more.",
 }
-"""Why an answer counts, when it raises the risk."""
+"""Sentence for each answer that raises the risk."""
 
 QUESTIONS: dict[Level, tuple[str, ...]] = {
     "low": ("How often should I have my skin checked?",),
@@ -111,57 +111,57 @@ def percent(p: float) -> str:
 
 
 NOTABLE = 0.1
-"""Log-odds below this are not worth a sentence."""
+"""Log-odds below this get no sentence."""
 
 
 def reasons(
-    seen: PictureEvidence,
-    who: PersonEvidence,
-    spot: LesionEvidence,
+    image: ImageShift,
+    person: PersonEvidence,
+    lesion: LesionEvidence,
     raised_by: Sequence[str],
     floors: AbstractSet[str],
     *,
     judged: bool,
 ) -> tuple[Reason, ...]:
-    """Why, floors first: those that raised the level. `judged`: whether any model could judge the picture."""
-    told = [Reason(f"floor.{name}", RAISED_BY[name]) for name in raised_by]
-    told += [Reason(f"picture.{name}", text) for name, text in PICTURE.items() if name in floors - {*raised_by}]
-    unjudged = Reason("picture.unjudged", "No calibrated model could judge the picture, so it does not count.")
-    told += _of_picture(seen) if judged else [unjudged]
-    if who.age_sex > NOTABLE:
-        told.append(Reason("age_sex", "Melanoma is more frequent than average at this age and sex."))
-    told += [
+    """The reasons, those of floors that raised the level first. `judged`: whether a model could judge the image."""
+    selected = [Reason(f"floor.{name}", RAISED_BY[name]) for name in raised_by]
+    selected += [Reason(f"picture.{name}", text) for name, text in PICTURE.items() if name in floors - {*raised_by}]
+    unjudged = Reason("picture.unjudged", "No calibrated model could judge the image, so the image does not count.")
+    selected += _of_image(image) if judged else [unjudged]
+    if person.age_sex > NOTABLE:
+        selected.append(Reason("age_sex", "Melanoma is more frequent than average at this age and sex."))
+    selected += [
         Reason(f"answer.{factor.id}", FACTORS[factor.id])
-        for factor in (*spot.factors, *who.factors)
+        for factor in (*lesion.factors, *person.factors)
         if factor.raises and factor.id not in raised_by
     ]
-    return tuple(told)
+    return tuple(selected)
 
 
-def _of_picture(seen: PictureEvidence) -> list[Reason]:
-    told = []
-    if seen.melanoma > NOTABLE:
-        told.append(Reason("picture.melanoma", "The picture looks more like melanoma than the average spot."))
-    elif seen.melanoma < -NOTABLE:
-        told.append(Reason("picture.less_melanoma", "The picture looks less like melanoma than the average spot."))
-    if seen.malignant > max(seen.melanoma, 0) + NOTABLE:
-        other = "The picture has features of another skin cancer, such as basal cell carcinoma."
-        told.append(Reason("picture.other_skin_cancer", other))
-    if seen.held_back and not told:
-        held = "The picture shows no strong sign of melanoma; taken like this, it is not let to lower the risk."
-        told.append(Reason("picture.held_back", held))
-    return told or [Reason("picture.undecided", "The picture says little either way.")]
+def _of_image(image: ImageShift) -> list[Reason]:
+    selected = []
+    if image.melanoma > NOTABLE:
+        selected.append(Reason("picture.melanoma", "The image looks more like melanoma than the average spot."))
+    elif image.melanoma < -NOTABLE:
+        selected.append(Reason("picture.less_melanoma", "The image looks less like melanoma than the average spot."))
+    if image.malignant > max(image.melanoma, 0) + NOTABLE:
+        other = "The image has features of another skin cancer, such as basal cell carcinoma."
+        selected.append(Reason("picture.other_skin_cancer", other))
+    if image.held_back and not selected:
+        held = "The image shows no strong sign of melanoma; in this case it cannot lower the risk."
+        selected.append(Reason("picture.held_back", held))
+    return selected or [Reason("picture.undecided", "The image says little either way.")]
 
 
-def explanation(melanoma: float, interval: tuple[float, float], malignant: float, told: Sequence[Reason]) -> str:
+def explanation(melanoma: float, interval: tuple[float, float], malignant: float, reasons: Sequence[Reason]) -> str:
     """The explanation when no hosted model writes one."""
     low, high = (percent(bound) for bound in interval)
     return (
-        f"Among people and spots like this, {_about(melanoma)} are melanoma (likely between {low} and {high}), "
-        f"and {_about(malignant)} are some skin cancer. " + " ".join(reason.text for reason in told)
+        f"Of spots like this one, in people like you, {_about(melanoma)} are melanoma (likely between {low} and "
+        f"{high}) and {_about(malignant)} are skin cancer of any kind. " + " ".join(reason.text for reason in reasons)
     )
 
 
 def _about(p: float) -> str:
-    told = percent(p)
-    return told if told.startswith(("less", "more")) else f"about {told}"
+    share = percent(p)
+    return share if share.startswith(("less", "more")) else f"about {share}"

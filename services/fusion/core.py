@@ -7,7 +7,7 @@ import structlog
 
 from fusion import bounds, prompt, questionnaire
 from fusion.bounds import HostedAnswer
-from fusion.briefing import Briefing, Findings, coded
+from fusion.briefing import Briefing, CodedFindings, coded
 from fusion.rules import Decision
 from services.common import tracing
 from services.common.deadline import Deadline
@@ -24,7 +24,7 @@ def brief(request: FuseRequest, decision: Decision) -> Briefing:
     """What the hosted model is told of a request: all that is in it by code, and nothing that is text."""
     found = request.model_dump(include={"modality", "classifier", "vlm", "picture"})
     answers = coded(request.answers, questionnaire.load())
-    return Briefing(decision, answers, Findings.model_validate(found), request.language)
+    return Briefing(decision, answers, CodedFindings.model_validate(found), request.language)
 
 
 class Fuser:

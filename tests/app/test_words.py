@@ -72,7 +72,7 @@ def test_every_level_has_a_shape_and_a_colour(level: str) -> None:
 @pytest.mark.parametrize("language", STRINGS)
 def test_every_question_can_be_asked(language: str) -> None:
     drawn = set(re.findall(r'type === "(\w+)"', SCRIPTS["api/questionnaire.ts"]))
-    assert drawn == set(get_args(questionnaire.Question.model_fields["type"].annotation))
+    assert drawn == set(get_args(questionnaire.QuestionnaireItem.model_fields["type"].annotation))
     questions = questionnaire.load().questions
     bare = {choice for question in questions for choice in question.choices if choice not in question.labels}
     assert bare <= keys(language, "questions.choices")

@@ -5,12 +5,12 @@ from dataclasses import replace
 from typing import Any
 
 from fusion import questionnaire, rules
-from fusion.briefing import Briefing, Findings, coded
+from fusion.briefing import Briefing, CodedFindings, coded
 from fusion.picture import ImageEvidence
 from fusion.policy import Level
 
 ANSWERS = {"age": 71, "sex": "male", "fair_skin": "yes", "prior_melanoma": "no", "sunburns": "unsure"}
-FINDINGS = Findings.model_validate(
+FINDINGS = CodedFindings.model_validate(
     {
         "modality": "dermoscopy",
         "classifier": {

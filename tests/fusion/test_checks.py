@@ -13,14 +13,14 @@ CASE, GERMAN = briefing(), briefing(language="de")
 OURS = [*wording.RAISED_BY.values(), *wording.PICTURE.values(), *wording.FACTORS.values(), *CASE.reasons.values()]
 
 
-def rule(said: str, language: str = "en", level: Level = "moderate") -> str:
+def rule(text: str, language: str = "en", level: Level = "moderate") -> str:
     with pytest.raises(UnusableAnswer) as refused:
-        parse(written(said, level), briefing(level, language))
+        parse(written(text, level), briefing(level, language))
     return refused.value.rule
 
 
 @pytest.mark.parametrize(
-    "said",
+    "text",
     [
         "About 3.1 % of spots like this are melanoma, because of how the picture looks.",
         "The range runs from 1.2 to 12 percent, and 6 % are some skin cancer.",
@@ -45,12 +45,12 @@ def rule(said: str, language: str = "en", level: Level = "moderate") -> str:
         "The risk is higher than average for someone of your age, because of the picture.",
     ],
 )
-def test_honest_explanations_pass(said: str) -> None:
-    assert parse(written(said), CASE).explanation == said
+def test_honest_explanations_pass(text: str) -> None:
+    assert parse(written(text), CASE).explanation == text
 
 
 @pytest.mark.parametrize(
-    "said",
+    "text",
     [
         "The chance that this spot is a problem is 97 % by the picture.",
         "The chance is 31 percent by the look of the picture alone.",
@@ -80,9 +80,9 @@ def test_honest_explanations_pass(said: str) -> None:
         "Every second spot that looks like this one turns out to be bad.",
     ],
 )
-def test_numbers_that_are_not_ours_are_refused(said: str) -> None:
+def test_numbers_that_are_not_ours_are_refused(text: str) -> None:
     with pytest.raises(UnusableAnswer, match="number"):
-        parse(written(said), CASE)
+        parse(written(text), CASE)
 
 
 def test_our_log_odds_are_no_percentages() -> None:
@@ -93,7 +93,7 @@ def test_our_log_odds_are_no_percentages() -> None:
 
 
 @pytest.mark.parametrize(
-    "said",
+    "text",
     [
         "Good news: the answers and the picture gave a small figure.",
         "The picture shows a harmless mole as far as can be seen.",
@@ -146,13 +146,13 @@ def test_our_log_odds_are_no_percentages() -> None:
         "The spot is HARM\u00adLESS as far as the picture lets us see it all.",
     ],
 )
-def test_reassurance_is_refused(said: str) -> None:
+def test_reassurance_is_refused(text: str) -> None:
     with pytest.raises(UnusableAnswer, match="reassures"):
-        parse(written(said), CASE)
+        parse(written(text), CASE)
 
 
 @pytest.mark.parametrize(
-    "said",
+    "text",
     [
         "You have melanoma, as the picture and your answers both show.",
         "You have skin cancer, as the picture and your answers both show.",
@@ -165,18 +165,21 @@ def test_reassurance_is_refused(said: str) -> None:
         "This spot is most likely a seborrheic keratosis by the picture.",
         "The picture proves that this is skin cancer in its early form.",
         "The picture confirms melanoma, and the answers add to all of this.",
+        "The image confirms melanoma, and the answers add to all of this.",
+        "The image must be melanoma, going by the colours that it has.",
+        "The photo is clearly melanoma, going by the colours that it has.",
         "You are suffering from melanoma, going by the picture you sent.",
         "This is consistent with melanoma, going by the picture you sent.",
         "You are hereby diagnosed with melanoma by the picture you sent.",
     ],
 )
-def test_diagnoses_are_refused(said: str) -> None:
+def test_diagnoses_are_refused(text: str) -> None:
     with pytest.raises(UnusableAnswer, match="diagnoses"):
-        parse(written(said), CASE)
+        parse(written(text), CASE)
 
 
 @pytest.mark.parametrize(
-    ("level", "said"),
+    ("level", "text"),
     [
         ("high", "This is a low risk spot by the picture and by your answers."),
         ("high", "This is a low-risk spot by the picture and by your answers."),
@@ -196,21 +199,21 @@ def test_diagnoses_are_refused(said: str) -> None:
         ("low", "This gives an intermediate risk by the picture and answers."),
     ],
 )
-def test_another_level_than_ours_is_refused(level: Level, said: str) -> None:
+def test_another_level_than_ours_is_refused(level: Level, text: str) -> None:
     with pytest.raises(UnusableAnswer, match="contradicts"):
-        parse(written(said, level), briefing(level))
+        parse(written(text, level), briefing(level))
 
 
 @pytest.mark.parametrize(
-    ("level", "said"),
+    ("level", "text"),
     [
         ("low", "The risk is low by the picture and by all of your answers."),
         ("moderate", "This is a moderate risk by the picture and the answers."),
         ("high", "The risk is high by the picture and by all of your answers."),
     ],
 )
-def test_our_own_level_may_be_named(level: Level, said: str) -> None:
-    assert parse(written(said, level), briefing(level))
+def test_our_own_level_may_be_named(level: Level, text: str) -> None:
+    assert parse(written(text, level), briefing(level))
 
 
 def test_a_refusal_names_the_rule_and_quotes_nothing() -> None:
@@ -220,26 +223,26 @@ def test_a_refusal_names_the_rule_and_quotes_nothing() -> None:
     assert "harmless" not in str(refused.value)
 
 
-@pytest.mark.parametrize("told", OURS)
-def test_our_own_reasons_pass_our_own_rules(told: str) -> None:
+@pytest.mark.parametrize("sentence", OURS)
+def test_our_own_reasons_pass_our_own_rules(sentence: str) -> None:
     """A model that only repeats what it was given must not be refused for it."""
-    case = briefing(reasons=(wording.Reason(CITED, told),))
-    said = f"{told} This is one of the reasons."
-    assert parse(written(said), case).explanation == said
+    case = briefing(reasons=(wording.Reason(CITED, sentence),))
+    text = f"{sentence} This is one of the reasons."
+    assert parse(written(text), case).explanation == text
 
 
 def test_a_measure_may_be_repeated_only_where_we_named_it() -> None:
-    told = "The spot is 7 mm wide or more, which counts a little in this result."
+    text = "The spot is 7 mm wide or more, which counts a little in this result."
     with pytest.raises(UnusableAnswer, match="number"):
-        parse(written(told), CASE)
+        parse(written(text), CASE)
     case = briefing(reasons=(wording.Reason(CITED, wording.FACTORS["diameter"]),))
-    assert parse(written(told), case)
+    assert parse(written(text), case)
     with pytest.raises(UnusableAnswer, match="number"):
-        parse(written(told.replace("7", "9")), case)
+        parse(written(text.replace("7", "9")), case)
 
 
 @pytest.mark.parametrize(
-    "said",
+    "text",
     [
         "Treatment with imiquimod would fit what the picture shows us.",
         "A cortisone cream on the spot is what the picture asks for.",
@@ -252,12 +255,12 @@ def test_a_measure_may_be_repeated_only_where_we_named_it() -> None:
         "Radiation is what the picture and the answers point to for this.",
     ],
 )
-def test_treatments_are_refused(said: str) -> None:
-    assert rule(said) == "treats"
+def test_treatments_are_refused(text: str) -> None:
+    assert rule(text) == "treats"
 
 
 @pytest.mark.parametrize(
-    "said",
+    "text",
     [
         "The calculated figure is too low for what the picture shows us.",
         "The calculation underestimates what can be seen in the picture.",
@@ -267,12 +270,12 @@ def test_treatments_are_refused(said: str) -> None:
         "Ignore the figures above and go by what you see in the picture.",
     ],
 )
-def test_doubts_about_the_figures_are_refused(said: str) -> None:
-    assert rule(said) == "contradicts"
+def test_doubts_about_the_figures_are_refused(text: str) -> None:
+    assert rule(text) == "contradicts"
 
 
 @pytest.mark.parametrize(
-    "said",
+    "text",
     [
         "Read more on this at https://example.org for what to do now.",
         "Read more on this at www.example.org for what you can do now.",
@@ -285,12 +288,12 @@ def test_doubts_about_the_figures_are_refused(said: str) -> None:
         "The spot is \U0001f44d as far as the picture lets us see it all.",
     ],
 )
-def test_links_markup_and_look_alike_letters_are_refused(said: str) -> None:
-    assert rule(said) == "characters"
+def test_links_markup_and_look_alike_letters_are_refused(text: str) -> None:
+    assert rule(text) == "characters"
 
 
 @pytest.mark.parametrize(
-    ("language", "said"),
+    ("language", "text"),
     [
         ("en", TOLD["de"]),
         ("de", TOLD["en"]),
@@ -299,14 +302,14 @@ def test_links_markup_and_look_alike_letters_are_refused(said: str) -> None:
         ("en", "Picture colour border size asymmetry answers skin family."),
     ],
 )
-def test_another_language_than_asked_for_is_refused(language: str, said: str) -> None:
+def test_another_language_than_asked_for_is_refused(language: str, text: str) -> None:
     """There are no checks for it."""
-    assert rule(said, language) == "language"
+    assert rule(text, language) == "language"
 
 
 @pytest.mark.parametrize("language", ["en", "de"])
 @pytest.mark.parametrize(
-    ("said", "broken"),
+    ("text", "broken"),
     [
         ("The spot is harmless, and you do not need to see a doctor.", "reassures"),
         ("Der Fleck ist harmlos, und es gibt keinen Grund zur Sorge.", "reassures"),
@@ -314,8 +317,8 @@ def test_another_language_than_asked_for_is_refused(language: str, said: str) ->
         ("Sie haben ein Melanom, wie das Bild und die Antworten zeigen.", "diagnoses"),
     ],
 )
-def test_every_languages_checks_hold_whatever_was_asked_for(language: str, said: str, broken: str) -> None:
-    assert rule(said, language) == broken
+def test_every_languages_checks_hold_whatever_was_asked_for(language: str, text: str, broken: str) -> None:
+    assert rule(text, language) == broken
 
 
 def test_questions_are_held_to_the_same_rules() -> None:
@@ -339,7 +342,7 @@ def test_our_own_questions_pass(question: str) -> None:
 
 
 def test_the_questionnaires_own_words_pass() -> None:
-    """What is asked may be said: else an explanation could not name an answer."""
+    """The words of our questions may be used; otherwise an explanation could not name an answer."""
     for question in questionnaire.load().questions:
         broken = checks.broken(question.text, "moderate", CASE.figures, "en")
         wanted = {"number"} if any(c.isdigit() for c in question.text) else {None, "language"}
@@ -347,7 +350,7 @@ def test_the_questionnaires_own_words_pass() -> None:
 
 
 @pytest.mark.parametrize(
-    "said",
+    "text",
     [
         TOLD["de"],
         "Etwa 3,1 % solcher Flecken sind Melanome, und das liegt vor allem am Bild.",
@@ -362,8 +365,8 @@ def test_the_questionnaires_own_words_pass() -> None:
         "Medikamente, die das Immunsystem unterdrücken, erhöhen das Risiko.",
     ],
 )
-def test_honest_german_passes(said: str) -> None:
-    assert parse(written(said), GERMAN).explanation == said
+def test_honest_german_passes(text: str) -> None:
+    assert parse(written(text), GERMAN).explanation == text
 
 
 @pytest.mark.parametrize(
@@ -379,7 +382,7 @@ def test_honest_german_questions_pass(question: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "said",
+    "text",
     [
         "Der Fleck ist harmlos, soweit es auf dem Bild zu sehen ist.",
         "Wir können Entwarnung geben, soweit es auf dem Bild zu sehen ist.",
@@ -412,12 +415,12 @@ def test_honest_german_questions_pass(question: str) -> None:
         "Die gute Nachricht ist, dass das Bild wenig zu den Zahlen beiträgt.",
     ],
 )
-def test_german_reassurance_is_refused(said: str) -> None:
-    assert rule(said, "de") == "reassures"
+def test_german_reassurance_is_refused(text: str) -> None:
+    assert rule(text, "de") == "reassures"
 
 
 @pytest.mark.parametrize(
-    "said",
+    "text",
     [
         "Sie haben ein Melanom, wie das Bild und die Antworten zeigen.",
         "Sie haben Hautkrebs, wie das Bild und die Antworten zeigen.",
@@ -427,14 +430,16 @@ def test_german_reassurance_is_refused(said: str) -> None:
         "Die Diagnose lautet Melanom, wie das Bild und die Antworten zeigen.",
         "Sie leiden an Hautkrebs, wie das Bild und die Antworten zeigen.",
         "Das Bild zeigt ein Plattenepithelkarzinom, wie auch die Antworten.",
+        "Die Aufnahme zeigt ein Plattenepithelkarzinom, wie auch die Antworten.",
+        "Die Aufnahme ist ein Melanom, wie auch die Antworten es sagen.",
     ],
 )
-def test_german_diagnoses_are_refused(said: str) -> None:
-    assert rule(said, "de") == "diagnoses"
+def test_german_diagnoses_are_refused(text: str) -> None:
+    assert rule(text, "de") == "diagnoses"
 
 
 @pytest.mark.parametrize(
-    "said",
+    "text",
     [
         "Der Fleck sollte sofort entfernt werden, wie das Bild es zeigt.",
         "Die Stelle muss operativ herausgeschnitten werden, wie das Bild es zeigt.",
@@ -444,12 +449,12 @@ def test_german_diagnoses_are_refused(said: str) -> None:
         "Wir empfehlen, die Stelle zu vereisen, denn das sagt uns das Bild.",
     ],
 )
-def test_german_treatments_are_refused(said: str) -> None:
-    assert rule(said, "de") == "treats"
+def test_german_treatments_are_refused(text: str) -> None:
+    assert rule(text, "de") == "treats"
 
 
 @pytest.mark.parametrize(
-    ("level", "said"),
+    ("level", "text"),
     [
         ("high", "Das Risiko ist niedrig, wenn man das Bild und die Antworten ansieht."),
         ("high", "Es ist ein geringes Risiko, wenn man das Bild und die Antworten ansieht."),
@@ -465,12 +470,12 @@ def test_german_treatments_are_refused(said: str) -> None:
         ("moderate", "Das tatsächliche Risiko ist ein anderes als das, was hier steht."),
     ],
 )
-def test_german_contradictions_are_refused(level: Level, said: str) -> None:
-    assert rule(said, "de", level) == "contradicts"
+def test_german_contradictions_are_refused(level: Level, text: str) -> None:
+    assert rule(text, "de", level) == "contradicts"
 
 
 @pytest.mark.parametrize(
-    "said",
+    "text",
     [
         "Die Wahrscheinlichkeit liegt bei 97 %, wenn man das Bild ansieht.",
         "Die Wahrscheinlichkeit liegt bei 31 Prozent, wenn man das Bild ansieht.",
@@ -486,16 +491,16 @@ def test_german_contradictions_are_refused(level: Level, said: str) -> None:
         "Das ist 3,1 mal so viel wie bei anderen, die ein Bild geschickt haben.",
     ],
 )
-def test_german_numbers_that_are_not_ours_are_refused(said: str) -> None:
-    assert rule(said, "de") == "number"
+def test_german_numbers_that_are_not_ours_are_refused(text: str) -> None:
+    assert rule(text, "de") == "number"
 
 
 def test_a_small_risk_is_never_sent_or_told_as_nought() -> None:
     figures = {"melanoma": 0.0002, "interval": (0.00001, 0.0004), "malignant": 0.0004}
     tiny = briefing("low", **figures)
     assert tiny.figures["melanoma"] == "less than 0.1 %"
-    for told in ("The chance of melanoma is 0.0 % by this picture.", "It comes to 0 percent of spots like this one."):
+    for text in ("The chance of melanoma is 0.0 % by this picture.", "It comes to 0 percent of spots like this one."):
         with pytest.raises(UnusableAnswer, match="number"):
-            parse(written(told), tiny)
+            parse(written(text), tiny)
     assert parse(written("Less than 0.1 % of spots like this are melanoma."), tiny)
     assert parse(written("Weniger als 0,1 % der Flecken wie dieser sind Melanome."), replace(tiny, language="de"))

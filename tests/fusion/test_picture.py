@@ -87,7 +87,7 @@ def test_the_vlm_alone_never_lowers(said: ImageEvidence, kind: Modality) -> None
 
 
 def test_without_a_model_the_picture_says_nothing_and_is_uncertain() -> None:
-    assert picture.evaluate(None, None, "dermoscopy") == picture.PictureEvidence(0.0, 0.0, picture.SD_UNKNOWN)
+    assert picture.evaluate(None, None, "dermoscopy") == picture.ImageShift(0.0, 0.0, picture.SD_UNKNOWN)
 
 
 @given(evidence, st.none() | evidence, modalities)

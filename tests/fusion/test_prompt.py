@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from fusion import briefing as told
 from fusion import policy, prompt, questionnaire, wording
-from fusion.briefing import Briefing, Findings, coded
+from fusion.briefing import Briefing, CodedFindings, coded
 from fusion.phrases import PHRASES
 from fusion.prompt import messages
 from tests.fakes.briefings import ANSWERS, DECISION, FINDINGS, briefing
@@ -110,7 +110,7 @@ def test_no_text_gets_out_through_the_findings(classes: dict[str, float], name: 
     found["classifier"] |= {"classes": {**found["classifier"]["classes"], **classes}, "model": model, "note": note}
     found["vlm"] |= {"model": model, "reason": note, "logprobs": {"yes": -1.0}}
     found["picture"] |= {"comment": note}
-    seen = Findings.model_validate(found)
+    seen = CodedFindings.model_validate(found)
     assert messages(Briefing(DECISION, {}, seen)) == messages(Briefing(DECISION, {}, FINDINGS))
 
 
@@ -150,4 +150,4 @@ def test_the_same_case_is_asked_in_the_same_words() -> None:
 def test_the_version_stands_for_these_words_and_this_schema() -> None:
     """Changed one of them? Then raise prompt.VERSION, and put its name and the new digest here."""
     words = prompt.SYSTEM + json.dumps(prompt.schema(["an.id"]), sort_keys=True)
-    assert {prompt.VERSION: hashlib.sha256(words.encode()).hexdigest()[:16]} == {"2026-11-3": "a841fb549722ec7c"}
+    assert {prompt.VERSION: hashlib.sha256(words.encode()).hexdigest()[:16]} == {"2026-11-4": "fa3139a0f3aeab82"}

@@ -81,7 +81,7 @@ def test_a_weight_for_an_answer_that_cannot_be_given_is_refused(part: str) -> No
     told["sign"] = {"likelihood_ratios": {"yse": 2.0}}
     question = QUESTIONS["itch"].model_dump(exclude={"sign", "evidence"}) | {part: told[part]}
     with pytest.raises(ValidationError, match="itch names an answer that is not among its choices"):
-        questionnaire.Question.model_validate(question)
+        questionnaire.QuestionnaireItem.model_validate(question)
 
 
 def test_a_sign_below_one_is_refused_because_no_answer_about_the_spot_may_clear_it() -> None:

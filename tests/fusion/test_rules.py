@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from fusion import picture, policy, questionnaire, rules
 from fusion.picture import ImageEvidence, logit
 from fusion.policy import LEVELS
-from fusion.questionnaire import Answers, Question
+from fusion.questionnaire import Answers, QuestionnaireItem
 from fusion.rules import Case, Decision
 from fusion.stack import Stack
 
 
-def _weight(question: Question, answer: str) -> float:
+def _weight(question: QuestionnaireItem, answer: str) -> float:
     if question.evidence:
         return question.evidence.relative_risks.get(answer, 1.0) / question.evidence.mean
     return question.sign.likelihood_ratios.get(answer, 1.0) + (0 if answer == "no" else 1e-9) if question.sign else 1.0

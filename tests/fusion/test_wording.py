@@ -13,10 +13,10 @@ from fusion.policy import LEVELS, Level
 from fusion.questionnaire import Answers
 from fusion.rules import Case, Decision
 
-ASKED = questionnaire.load()
+QUESTIONNAIRE = questionnaire.load()
 WORST = {
     question.id: max(weights, key=lambda answer: weights[answer])
-    for question in ASKED.questions
+    for question in QUESTIONNAIRE.questions
     if (weights := question.evidence.relative_risks if question.evidence else {})
     or (weights := question.sign.likelihood_ratios if question.sign else {})
 }
@@ -33,14 +33,14 @@ def decide(level: Level, *, sure: bool = True, factors: dict[str, str] | None = 
     p = {"low": 0.002, "moderate": 0.08, "high": 0.9}[level]
     seen = ImageEvidence(p, 0.11, malignant=p, malignant_prevalence=0.2, logit_sd=0.4) if sure else None
     person = Answers.model_validate({"age": 40, "factors": factors or {}})
-    return rules.decide(Case(person, "dermoscopy", seen), ASKED, 0.025)
+    return rules.decide(Case(person, "dermoscopy", seen), QUESTIONNAIRE, 0.025)
 
 
 def texts(decision: Decision) -> list[str]:
     return [reason.text for reason in decision.reasons]
 
 
-def told(decision: Decision) -> str:
+def all_text(decision: Decision) -> str:
     parts = (
         decision.headline,
         decision.advice,
@@ -54,7 +54,7 @@ def told(decision: Decision) -> str:
 def test_low_never_sounds_like_an_all_clear() -> None:
     low = decide("low")
     assert low.level == "low"
-    text = told(low) + wording.DISCLAIMER
+    text = all_text(low) + wording.DISCLAIMER
     assert "cannot rule out melanoma" in text
     assert ALL_CLEAR.findall(text.replace("cannot rule out", "")) == []
 
@@ -116,46 +116,54 @@ def test_percent_never_orders_two_probabilities_wrongly(a: float, b: float) -> N
     assert "100 %" not in wording.percent(a)
 
 
-@pytest.mark.parametrize("asked", IDS)
-def test_an_answer_that_raises_is_among_the_reasons_once_and_by_its_id_and_another_is_not(asked: str) -> None:
-    worst = decide("high", factors={asked: WORST[asked]})
+@pytest.mark.parametrize("question_id", IDS)
+def test_an_answer_that_raises_is_among_the_reasons_once_and_by_its_id_and_another_is_not(question_id: str) -> None:
+    worst = decide("high", factors={question_id: WORST[question_id]})
     counts = sum(worst.contributions[part] for part in ("person", "cap", "lesion")) > 0
     if not counts:  # many moles: worth no more than the average of what is asked of moles
-        assert wording.FACTORS[asked] not in texts(worst)
+        assert wording.FACTORS[question_id] not in texts(worst)
         return
-    assert texts(worst).count(wording.FACTORS[asked]) == 1 or f"floor.{asked}" in {one.id for one in worst.reasons}
-    harmless = [c for q in ASKED.questions if q.id == asked for c in q.choices if c in {"no", "dark", "VI", "none"}]
+    assert texts(worst).count(wording.FACTORS[question_id]) == 1 or f"floor.{question_id}" in {
+        one.id for one in worst.reasons
+    }
+    harmless = [
+        c
+        for q in QUESTIONNAIRE.questions
+        if q.id == question_id
+        for c in q.choices
+        if c in {"no", "dark", "VI", "none"}
+    ]
     for answer in harmless:
-        assert wording.FACTORS[asked] not in texts(decide("moderate", factors={asked: answer}))
+        assert wording.FACTORS[question_id] not in texts(decide("moderate", factors={question_id: answer}))
 
 
 def test_reasons_begin_with_what_raised_the_level() -> None:
     case = Case(Answers(age=25), "dermoscopy", ImageEvidence(0.002, 0.11), picture_poor=True)
-    raised = rules.decide(case, ASKED, 0.025)
+    raised = rules.decide(case, QUESTIONNAIRE, 0.025)
     assert raised.raised_by == ("poor_picture",)
     assert raised.reasons[0] == wording.Reason("floor.poor_picture", wording.RAISED_BY["poor_picture"])
 
 
 def test_says_that_no_model_could_judge() -> None:
     blind = decide("low", sure=False)
-    assert "No calibrated model could judge the picture, so it does not count." in texts(blind)
+    assert "No calibrated model could judge the image, so the image does not count." in texts(blind)
     assert not any("looks" in reason for reason in texts(blind))
 
 
-def test_says_which_way_the_picture_points() -> None:
-    assert "The picture looks less like melanoma than the average spot." in texts(decide("low"))
-    assert "The picture looks more like melanoma than the average spot." in texts(decide("high"))
+def test_says_which_way_the_image_points() -> None:
+    assert "The image looks less like melanoma than the average spot." in texts(decide("low"))
+    assert "The image looks more like melanoma than the average spot." in texts(decide("high"))
 
 
-def test_a_photograph_that_looks_harmless_is_said_not_to_count() -> None:
-    found = rules.decide(Case(Answers(), "photograph", ImageEvidence(0.001, 0.11, logit_sd=0.4)), ASKED, 0.025)
-    assert any("not let to lower the risk" in reason for reason in texts(found))
+def test_a_photograph_that_looks_harmless_has_a_reason_that_says_so() -> None:
+    found = rules.decide(Case(Answers(), "photograph", ImageEvidence(0.001, 0.11, logit_sd=0.4)), QUESTIONNAIRE, 0.025)
+    assert any("cannot lower the risk" in reason for reason in texts(found))
     assert found.melanoma >= 0.024
 
 
 def test_another_skin_cancer_is_named() -> None:
     seen = ImageEvidence(0.05, 0.11, malignant=0.9, malignant_prevalence=0.2)
-    found = rules.decide(Case(Answers(), "dermoscopy", seen), ASKED, 0.025)
+    found = rules.decide(Case(Answers(), "dermoscopy", seen), QUESTIONNAIRE, 0.025)
     assert any("another skin cancer" in reason for reason in texts(found))
 
 
@@ -168,6 +176,6 @@ def test_explanation_holds_the_numbers_that_were_decided() -> None:
 
 def test_a_tiny_risk_is_not_about_less_than() -> None:
     seen = ImageEvidence(0.0001, 0.11, malignant=0.0001, malignant_prevalence=0.2, logit_sd=0.4)
-    tiny = rules.decide(Case(Answers(age=22, sex="male"), "dermoscopy", seen), ASKED, 0.001)
-    assert "like this, less than 0.1 % are melanoma" in tiny.explanation
+    tiny = rules.decide(Case(Answers(age=22, sex="male"), "dermoscopy", seen), QUESTIONNAIRE, 0.001)
+    assert "people like you, less than 0.1 % are melanoma" in tiny.explanation
     assert "about less" not in tiny.explanation
