@@ -30,11 +30,11 @@ def class_folders(folder: Path, each: int = 10) -> Path:
 
 
 def test_list_says_licence_and_layout() -> None:
-    told = run("list")
+    output = run("list")
     for name, dataset in DATASETS.items():
-        assert name in told
-        assert " ".join(dataset.licence.split()) in told
-        assert " ".join(dataset.layout.split()) in told
+        assert name in output
+        assert " ".join(dataset.licence.split()) in output
+        assert " ".join(dataset.layout.split()) in output
 
 
 def test_from_folders_to_a_split_without_leaks(tmp_path: Path) -> None:
@@ -42,8 +42,8 @@ def test_from_folders_to_a_split_without_leaks(tmp_path: Path) -> None:
     lookalikes.picture(3).resize((200, 150)).save(folder / "melanoma" / "again.jpg")
     table, parts = tmp_path / "all.csv", tmp_path / "parts.csv"
     assert "21 images in 21 groups (mel 11, nv 10)" in run("table", f"folder={folder}", "--out", table)
-    told = run("split", table, "--out", parts, "--shares", "60/20/20", "--join-near-duplicates")
-    assert "21 groups became 20" in told
+    output = run("split", table, "--out", parts, "--shares", "60/20/20", "--join-near-duplicates")
+    assert "21 groups became 20" in output
     rows = read_csv(parts)
     assert Counter(row.split for row in rows) == {"train": 13, "validation": 4, "test": 4}
     assert len({row.split for row in rows if row.path.stem in ("m3", "again")}) == 1
@@ -58,10 +58,10 @@ def test_a_leak_is_status_1_and_named(tmp_path: Path) -> None:
     lines = (tmp_path / "t.csv").read_text().splitlines()
     leaked = lines[1].rsplit(",", 1)[0] + "," + {"train": "test", "test": "train"}[lines[1].rsplit(",", 1)[1]]
     (tmp_path / "t.csv").write_text("\n".join([*lines, leaked]) + "\n")
-    told = run("check", tmp_path / "t.csv", "--report", tmp_path / "r.html", status=1)
-    assert "leak: 1 x group in two splits" in told
-    assert "leak: 1 x same file in two splits" in told
-    assert "no leak" not in told
+    output = run("check", tmp_path / "t.csv", "--report", tmp_path / "r.html", status=1)
+    assert "leak: 1 x group in two splits" in output
+    assert "leak: 1 x same file in two splits" in output
+    assert "no leak" not in output
     assert "(leak)" in (tmp_path / "r.html").read_text()
 
 
@@ -96,9 +96,9 @@ def test_pictures_that_are_not_there_are_counted(tmp_path: Path) -> None:
     lookalikes.ham10000(tmp_path)
     (tmp_path / "ham10000_images_part_2" / "ISIC_0026769.jpg").unlink()
     out = tmp_path / "t.csv"
-    told = run("table", f"ham10000={tmp_path}", "--out", out, status=2)
-    assert "1 of 3 images are missing" in told
-    assert "ISIC_0026769.jpg" in told
+    output = run("table", f"ham10000={tmp_path}", "--out", out, status=2)
+    assert "1 of 3 images are missing" in output
+    assert "ISIC_0026769.jpg" in output
     assert not out.exists()
     run("table", f"ham10000={tmp_path}", "--out", out, "--leave-out-missing")
     assert len(read_csv(out)) == 2
@@ -153,13 +153,13 @@ def client(home: Path, program: str) -> None:
 
 
 def test_fetch_says_what_to_do_without_a_client_or_a_token(home: Path) -> None:
-    told = run("fetch", "kaggle10k", "--out", home / "x", status=1)
-    assert "the Kaggle client is not installed: install it beside Melalog" in told
-    assert DATASETS["kaggle10k"].page in told
+    output = run("fetch", "kaggle10k", "--out", home / "x", status=1)
+    assert "the Kaggle client is not installed: install it beside Melalog" in output
+    assert DATASETS["kaggle10k"].page in output
     client(home, "")
     assert "make an API token" in run("fetch", "kaggle10k", "--out", home / "x", status=1)
-    told = run("fetch", "isic2017", "--out", home / "x", status=1)
-    assert f"download it from {DATASETS['isic2017'].page}" in told
+    output = run("fetch", "isic2017", "--out", home / "x", status=1)
+    assert f"download it from {DATASETS['isic2017'].page}" in output
     assert not (home / "x").exists()
 
 
@@ -182,7 +182,7 @@ def test_fetch_downloads_and_unpacks(home: Path, monkeypatch: pytest.MonkeyPatch
 def test_fetch_that_fails_leaves_nothing(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KAGGLE_API_TOKEN", "t")
     client(home, "print('403 - Forbidden', file=sys.stderr); sys.exit(1)")
-    told = run("fetch", "isic2020", "--out", home / "x", status=1)
-    assert "its rules must be accepted once on" in told
-    assert "403 - Forbidden" in told
+    output = run("fetch", "isic2020", "--out", home / "x", status=1)
+    assert "its rules must be accepted once on" in output
+    assert "403 - Forbidden" in output
     assert [path.name for path in home.iterdir()] == ["bin"]

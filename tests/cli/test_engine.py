@@ -75,7 +75,7 @@ def line(*arguments: object) -> list[str]:
     return [sys.executable, "-c", MAIN, *map(str, arguments)]
 
 
-def told(*arguments: object, path: Path | None = None, **environment: str) -> str:
+def failure_of(*arguments: object, path: Path | None = None, **environment: str) -> str:
     """What it says when it cannot start; it must end by itself, with status 1."""
     variables = {key: value for key, value in os.environ.items() if key != "MELALOG_ENGINE"}
     variables["PATH"] = str(path) if path else "/nowhere"
@@ -170,61 +170,61 @@ def test_an_engine_that_ends_is_an_error(started: tuple[Started, int]) -> None:
 
 def test_an_engine_that_ends_before_it_is_ready(tmp_path: Path, other: Path) -> None:
     engine = script(tmp_path / "dies", ENGINE.format(python=sys.executable, dies=True, logprobs=True))
-    text = told(other, "--port", free_ports(1)[0], MELALOG_ENGINE=str(engine))
+    text = failure_of(other, "--port", free_ports(1)[0], MELALOG_ENGINE=str(engine))
     assert "ended before it was ready (status 1)" in text
     assert "no such device" in text
 
 
 def test_an_engine_that_drops_logprobs_is_never_ready(tmp_path: Path, other: Path) -> None:
     engine = script(tmp_path / "drops", ENGINE.format(python=sys.executable, dies=False, logprobs=False))
-    text = told(other, "--port", free_ports(1)[0], "--wait-s", 3, MELALOG_ENGINE=str(engine))
+    text = failure_of(other, "--port", free_ports(1)[0], "--wait-s", 3, MELALOG_ENGINE=str(engine))
     assert "without logprobs" in text
 
 
 def test_no_gpu(other: Path, tmp_path: Path) -> None:
-    assert "no NVIDIA GPU" in told(other)
-    assert "no NVIDIA GPU" in told(other, path=smi(tmp_path / "bin", "No devices were found"))
+    assert "no NVIDIA GPU" in failure_of(other)
+    assert "no NVIDIA GPU" in failure_of(other, path=smi(tmp_path / "bin", "No devices were found"))
 
 
 def test_too_little_gpu_memory(other: Path, tmp_path: Path) -> None:
     with (other / "model.safetensors").open("wb") as file:
         file.truncate(21_300_000_000)
-    text = told(other, path=smi(tmp_path / "bin", "22528, 24564"))
+    text = failure_of(other, path=smi(tmp_path / "bin", "22528, 24564"))
     assert "21.3 GB of weights need about 27 GB, and 24 of 26 GB are free" in text
     assert "a larger GPU" in text
 
 
 def test_vllm_is_not_installed(other: Path, tmp_path: Path) -> None:
-    text = told(other, path=smi(tmp_path / "bin", "80000, 81559"))
+    text = failure_of(other, path=smi(tmp_path / "bin", "80000, 81559"))
     assert "--require-hashes -r services/vlm/engine/vllm/upgrade.txt" in text
 
 
 def test_the_port_is_taken(other: Path, fake: str, started: tuple[Started, int]) -> None:
     _, port = started
-    assert f"port {port} is in use" in told(other, "--port", port, MELALOG_ENGINE=fake)
+    assert f"port {port} is in use" in failure_of(other, "--port", port, MELALOG_ENGINE=fake)
 
 
 def test_folders_that_are_no_checkpoint(tmp_path: Path, other: Path, adapter: Path, fake: str) -> None:
     (empty := tmp_path / "empty").mkdir()
-    assert "is not there" in told(tmp_path / "gone", MELALOG_ENGINE=fake)
-    assert "no config.json" in told(empty, MELALOG_ENGINE=fake)
-    assert "melalog export vlm" in told(adapter, MELALOG_ENGINE=fake)
-    assert "no readable adapter_config.json" in told(other, "--adapter", f"x={empty}", MELALOG_ENGINE=fake)
-    assert "NAME=DIR" in told(other, "--adapter", "x", MELALOG_ENGINE=fake)
-    assert "not a command" in told(other, MELALOG_ENGINE="/nowhere/engine")
+    assert "is not there" in failure_of(tmp_path / "gone", MELALOG_ENGINE=fake)
+    assert "no config.json" in failure_of(empty, MELALOG_ENGINE=fake)
+    assert "melalog export vlm" in failure_of(adapter, MELALOG_ENGINE=fake)
+    assert "no readable adapter_config.json" in failure_of(other, "--adapter", f"x={empty}", MELALOG_ENGINE=fake)
+    assert "NAME=DIR" in failure_of(other, "--adapter", "x", MELALOG_ENGINE=fake)
+    assert "not a command" in failure_of(other, MELALOG_ENGINE="/nowhere/engine")
     (other / "config.json").write_text("{")
-    assert "damaged" in told(other, MELALOG_ENGINE=fake)
+    assert "damaged" in failure_of(other, MELALOG_ENGINE=fake)
 
 
 def test_a_checkpoint_with_code_in_it_is_not_served(other: Path, fake: str) -> None:
     (other / "processor_config.json").write_text('{"auto_map": {"AutoProcessor": "other--code.Own"}}')
     (other / "modeling.py").touch()
-    assert "contains code (modeling.py, processor_config.json)" in told(other, MELALOG_ENGINE=fake)
+    assert "contains code (modeling.py, processor_config.json)" in failure_of(other, MELALOG_ENGINE=fake)
 
 
 def test_llama_takes_no_adapters_and_its_layout_is_checked(other: Path, adapter: Path, fake: str) -> None:
     (other / "config.json").write_text('{"model_type": "mllama"}')
-    text = told(other, "--adapter", f"tuned={adapter}", MELALOG_ENGINE=fake)
+    text = failure_of(other, "--adapter", f"tuned={adapter}", MELALOG_ENGINE=fake)
     assert "cannot serve adapters on Llama 3.2 Vision" in text
     assert "melalog export vlm" in text
-    assert "tokenizer.json is missing" in told(other, MELALOG_ENGINE=fake)
+    assert "tokenizer.json is missing" in failure_of(other, MELALOG_ENGINE=fake)

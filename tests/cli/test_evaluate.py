@@ -48,28 +48,28 @@ def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_figures_have_intervals_and_coarse_labels_are_counted(evaluated: Path) -> None:
-    told = json.loads((evaluated / "evaluation.json").read_text())
-    assert told["data"]["left_out"] == {"melanoma": 8, "malignant": 8}
-    assert told["data"]["coarse_labels"] == 24
+    report = json.loads((evaluated / "evaluation.json").read_text())
+    assert report["data"]["left_out"] == {"melanoma": 8, "malignant": 8}
+    assert report["data"]["coarse_labels"] == 24
     for endpoint in ("melanoma", "malignant"):
         for name in ("auc", "average_precision", "partial_auc_above_80_sensitivity", "brier", "ece", "8_views_auc"):
-            figure = told["figures"][f"{endpoint}_{name}"]
+            figure = report["figures"][f"{endpoint}_{name}"]
             assert figure["interval"][0] <= figure["interval"][1]
             assert figure["n"] == 40
     cut = json.loads((RELEASED / "manifest.json").read_text())["files"]["model.onnx"]["thresholds"]["sensitivity_95"]
-    assert told["thresholds"]["melanoma"][0]["value"] == cut["value"]
-    assert "melanoma_f1_at_threshold_sensitivity_95" in told["figures"]
-    assert np.sum(told["confusion"]["counts_true_by_called"]) == 24
-    assert told["views"]["number"] == 8
+    assert report["thresholds"]["melanoma"][0]["value"] == cut["value"]
+    assert "melanoma_f1_at_threshold_sensitivity_95" in report["figures"]
+    assert np.sum(report["confusion"]["counts_true_by_called"]) == 24
+    assert report["views"]["number"] == 8
 
 
 def test_a_subgroup_with_few_positives_says_so_instead_of_a_figure(evaluated: Path) -> None:
-    told = json.loads((evaluated / "evaluation.json").read_text())["subgroups"]["melanoma"]
-    female = next(part for part in told["sex"] if part["value"] == "female")
+    report = json.loads((evaluated / "evaluation.json").read_text())["subgroups"]["melanoma"]
+    female = next(part for part in report["sex"] if part["value"] == "female")
     assert "too few positives" in female["remark"]
     assert "figures" not in female
-    assert sum(part["n"] for part in told["age"]) == 40
-    assert "site" not in told
+    assert sum(part["n"] for part in report["age"]) == 40
+    assert "site" not in report
 
 
 def test_the_page_stands_alone(evaluated: Path) -> None:
@@ -93,9 +93,9 @@ def test_one_class_alone_is_named(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
     done = evaluate(table, tmp_path / "out", "--no-views")
     assert done.exit_code == 0, done.output
-    told = json.loads((tmp_path / "out" / "evaluation.json").read_text())
-    assert not any(name.startswith("melanoma") for name in told["figures"])
-    assert "melanoma cannot be measured" in told["notes"][0]
+    report = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert not any(name.startswith("melanoma") for name in report["figures"])
+    assert "melanoma cannot be measured" in report["notes"][0]
 
 
 def test_an_unreadable_picture_is_named(tmp_path: Path) -> None:
@@ -126,17 +126,17 @@ def test_a_tampered_artifact_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         (["--file", "other.onnx"], "no file 'other.onnx', only model.onnx"),
         (["--split", "validation"], "has no row"),
         (["--source", "ham10000"], "--table T.csv, or --source"),
     ],
 )
-def test_what_cannot_be_meant_is_named(options: list[str], said: str, tmp_path: Path) -> None:
+def test_what_cannot_be_meant_is_named(options: list[str], message: str, tmp_path: Path) -> None:
     refused = evaluate(write_table(tmp_path, ["nv", "mel"]), tmp_path / "out", *options)
     assert refused.exit_code == 2
-    assert said in refused.output
+    assert message in refused.output
 
 
 def test_a_broken_training_log_is_named(tmp_path: Path) -> None:
@@ -148,9 +148,9 @@ def test_a_broken_training_log_is_named(tmp_path: Path) -> None:
 
 
 def test_views_are_the_eight_turns_and_mirrors() -> None:
-    picture = np.random.default_rng(0).integers(0, 256, (1, 5, 5, 3), np.uint8)
-    seen = {view.tobytes() for view in tta.views(picture)}
-    assert len(seen) == tta.VIEWS == 8
-    assert next(tta.views(picture)).tobytes() == picture.tobytes()
+    pixels = np.random.default_rng(0).integers(0, 256, (1, 5, 5, 3), np.uint8)
+    distinct = {view.tobytes() for view in tta.views(pixels)}
+    assert len(distinct) == len(tta.VIEWS) == 8
+    assert next(tta.views(pixels)).tobytes() == pixels.tobytes()
     classes = np.full((8, 2, 7), 1 / 7)
     assert tta.average(classes)["classes"] == pytest.approx(classes[0])

@@ -50,10 +50,10 @@ def test_a_dry_run_prints_exactly_what_is_then_sent(explain: Explain, case: str)
         shown = explain(case, "--dry-run", **there)
         assert server.requests == [], "nothing is sent"
         done = explain(case, **there)
-    told = json.loads(shown.stdout)
+    printed = json.loads(shown.stdout)
     (request,) = server.requests
-    assert request.body == told["body"]
-    assert told["url"] == f"{server.base_url}/chat/completions"
+    assert request.body == printed["body"]
+    assert printed["url"] == f"{server.base_url}/chat/completions"
     assert request.headers["authorization"] == "Bearer THE-KEY"
     assert "THE-KEY" not in shown.output
     assert "SECRET" not in shown.output
@@ -95,7 +95,7 @@ def test_a_host_that_fails_leaves_the_rules_words_and_a_status(explain: Explain,
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (("--answer", "fair_skin=perhaps"), "answers.fair_skin"),
         (("--answer", "age"), "ID=VALUE"),
@@ -104,10 +104,10 @@ def test_a_host_that_fails_leaves_the_rules_words_and_a_status(explain: Explain,
         (("no-such-file.json",), "no-such-file.json"),
     ],
 )
-def test_what_is_no_case_is_named(explain: Explain, arguments: tuple[str, ...], told: str) -> None:
+def test_what_is_no_case_is_named(explain: Explain, arguments: tuple[str, ...], message: str) -> None:
     done = explain("--dry-run", *arguments)
     assert done.exit_code == 1
-    assert told in done.stderr
+    assert message in done.stderr
     assert "Traceback" not in done.output
 
 

@@ -72,9 +72,9 @@ def test_the_batch_that_fits_is_found_and_kept(data: Path, tmp_path: Path) -> No
 
 
 def test_a_missing_data_set_is_named_with_what_to_do(tmp_path: Path) -> None:
-    told = refused(tmp_path, tmp_path)
-    assert "ham10000.csv" in told
-    assert "MELALOG_DATA_DIR" in told
+    message = refused(tmp_path, tmp_path)
+    assert "ham10000.csv" in message
+    assert "MELALOG_DATA_DIR" in message
 
 
 def test_a_mistyped_key_is_named(data: Path, tmp_path: Path) -> None:
@@ -89,8 +89,8 @@ def test_a_checkpoint_of_another_network_is_named(data: Path, tmp_path: Path) ->
     from models.classifier.network.networks import build  # noqa: PLC0415
 
     initial_weights.write(build("test_resnet"), tmp_path / "a.safetensors", {"backbone": "test_resnet"})
-    told = refused(tmp_path, data, "--set", f"initial={tmp_path / 'a.safetensors'}")
-    assert "does not fit the network test_efficientnet (it was made for test_resnet)" in " ".join(told.split())
+    message = refused(tmp_path, data, "--set", f"initial={tmp_path / 'a.safetensors'}")
+    assert "does not fit the network test_efficientnet (it was made for test_resnet)" in " ".join(message.split())
 
 
 def test_a_broken_picture_is_named(tmp_path: Path) -> None:

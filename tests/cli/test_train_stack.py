@@ -31,12 +31,12 @@ N = 48
 
 def raw_scores(artifact: classifiers.Artifact, pictures: list[Path]) -> np.ndarray:
     """What the graph's calibration was applied to, up to a constant: its classes, with the calibration undone."""
-    told = json.loads((artifact.folder / "manifest.json").read_text())["calibration"]
+    calibration = json.loads((artifact.folder / "manifest.json").read_text())["calibration"]
     wanted = artifact.manifest.input
     batch = np.stack([preprocess.prepare(Image.open(path).convert("RGB"), wanted.size) for path in pictures])
     session = onnxruntime.InferenceSession(artifact.folder / "model.onnx", providers=["CPUExecutionProvider"])
     classes = session.run(["classes"], {"image": batch})[0].astype(float)
-    return (np.log(np.clip(classes, 1e-12, 1)) - np.array(told["bias"])) * told["temperature"]
+    return (np.log(np.clip(classes, 1e-12, 1)) - np.array(calibration["bias"])) * calibration["temperature"]
 
 
 @pytest.fixture(scope="module")

@@ -32,7 +32,7 @@ def test_the_shipped_plan_is_the_default() -> None:
 
 
 @pytest.mark.parametrize(
-    ("plan", "said"),
+    ("plan", "message"),
     [
         ({"learning_rate": 1}, "learning_rate"),
         ({"base": "./nowhere", "calibration_folds": 2}, "not a folder with a config.json"),
@@ -41,11 +41,11 @@ def test_the_shipped_plan_is_the_default() -> None:
     ids=["key", "base", "data"],
 )
 def test_what_is_wrong_is_said_without_a_traceback(
-    plan: dict[str, object], said: str, tmp_path: Path, data: Path
+    plan: dict[str, object], message: str, tmp_path: Path, data: Path
 ) -> None:
     refused = run(tmp_path, data, **plan)
     assert refused.exit_code == 2
-    assert said in refused.output
+    assert message in refused.output
     assert not (tmp_path / "out").exists()
 
 

@@ -23,9 +23,9 @@ from models.common.artifact import ArtifactError
     ],
 )
 def test_what_a_person_can_mend_is_said(error: Exception) -> None:
-    with pytest.raises(typer.BadParameter, match="it is broken") as told, user_errors.as_usage_errors():
+    with pytest.raises(typer.BadParameter, match="it is broken") as raised, user_errors.as_usage_errors():
         raise error
-    assert told.value.exit_code == 2
+    assert raised.value.exit_code == 2
 
 
 def test_a_missing_package_is_named_with_what_to_do() -> None:

@@ -262,13 +262,13 @@ def test_tools_that_are_there_are_used(podman: Machine, registry: str) -> None:
     reference = re.search(rf"{registry}/melalog-engine@sha256:\w+", done.stdout)
     assert reference is not None
     contents = line(done.stdout, "contents").split(" (from")[0]
-    said = (podman.folder / "engine" / "tools").read_text().splitlines()
+    calls = (podman.folder / "engine" / "tools").read_text().splitlines()
     insecure = "--yes --allow-http-registry --key cosign.key"
-    assert said[1:] == [
+    assert calls[1:] == [
         f"cosign sign {insecure} {reference[0]}",
         f"cosign attest {insecure} --type cyclonedx --predicate {contents} {reference[0]}",
     ]
-    assert said[0].startswith(f"syft scan registry:{reference[0]} --output cyclonedx-json=")
+    assert calls[0].startswith(f"syft scan registry:{reference[0]} --output cyclonedx-json=")
     assert "kustomize edit set image melalog-engine=" + reference[0] in done.stdout
 
     (podman.folder / "bin" / "cosign").unlink()
@@ -294,10 +294,10 @@ def test_no_engine(machine: Machine) -> None:
     for command in (("images",), ("push", "engine", "--registry", "registry.example")):
         done = machine.run(*command)
         assert done.exit_code == 2
-        said = " ".join(done.stderr.replace("│", " ").split())
-        assert "docker is installed and does not work: Cannot connect to the Docker daemon." in said
-        assert "podman is not installed: `apt-get install podman`" in said
-        assert "buildah is not installed" in said
+        message = " ".join(done.stderr.replace("│", " ").split())
+        assert "docker is installed and does not work: Cannot connect to the Docker daemon." in message
+        assert "podman is not installed: `apt-get install podman`" in message
+        assert "buildah is not installed" in message
 
 
 def test_an_engine_that_fails_leaves_the_overlay_alone(podman: Machine, overlay: Path) -> None:
@@ -311,7 +311,7 @@ def test_an_engine_that_fails_leaves_the_overlay_alone(podman: Machine, overlay:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("push", "classifier"), "set MELALOG_REGISTRY or --registry"),
         (("push", "classifier", "--registry", "ghcr.io/Team"), "is not a registry"),
@@ -323,10 +323,10 @@ def test_an_engine_that_fails_leaves_the_overlay_alone(podman: Machine, overlay:
         (("images", "clasifier"), "choose one of orchestrator"),
     ],
 )
-def test_what_is_wrong_is_named(machine: Machine, arguments: tuple[str, ...], said: str) -> None:
+def test_what_is_wrong_is_named(machine: Machine, arguments: tuple[str, ...], message: str) -> None:
     done = machine.run(*arguments)
     assert done.exit_code == 2
-    assert said in " ".join(done.stderr.replace("│", " ").split())
+    assert message in " ".join(done.stderr.replace("│", " ").split())
 
 
 def test_a_model_that_is_not_its_manifest_is_no_image(podman: Machine, tmp_path: Path) -> None:
