@@ -13,7 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from fusion import questionnaire, wording
+from fusion import evidence, questionnaire, wording
 from services.common import edge as common
 from services.common import problems, serving, telemetry
 from services.common.errors import Overloaded
@@ -87,6 +87,12 @@ async def questions(request: Request) -> dict[str, Any] | Response:
     if submission.check_accept(request.headers.get("accept"), submission.DOCUMENTS) == fhir.MEDIA_TYPE:
         return JSONResponse({**asked.to_fhir(), "url": fhir.QUESTIONNAIRE}, media_type=fhir.MEDIA_TYPE)
     return asked.model_dump(exclude={"questions": {"__all__": {"evidence", "sign"}}}, exclude_none=True)
+
+
+@app.get("/v1/evidence")
+async def bibliography() -> evidence.EvidenceIndex:
+    """The bibliography: which publications each `source` of the questionnaire and of an answer stands for."""
+    return evidence.load()
 
 
 @app.get("/v1/sign-in")

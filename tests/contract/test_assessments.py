@@ -338,6 +338,20 @@ def test_the_questionnaire(system: Running) -> None:
         assert question["type"] == "integer" or "unsure" in question["choices"]
 
 
+def test_every_source_resolves_to_the_bibliography(system: Running) -> None:
+    asked = httpx2.get(f"{system.url}/v1/questionnaire").json()["questions"]
+    answer = httpx2.get(f"{system.url}/v1/evidence")
+    assert answer.status_code == 200
+    body = answer.json()
+    entries = {row["source"]: row["entries"] for row in body["sources"]}
+    ids = {entry["id"] for entry in body["bibliography"]}
+    for question in asked:
+        assert entries[question["source"]]
+        assert set(entries[question["source"]]) <= ids
+    assert {"citation", "doi", "url", "verified", "used_for"} <= body["bibliography"][0].keys()
+    assert body["version"]
+
+
 def test_what_is_deployed(system: Running) -> None:
     body = httpx2.get(f"{system.url}/v1/models").json()
     classifier = body["classifier"]

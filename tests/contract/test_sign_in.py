@@ -105,7 +105,7 @@ def test_who_is_not_signed_in_is_told_how(guarded: Guarded) -> None:
     assert guarded.get("/v1/sign-in").json() == {
         "required": True, "issuer": guarded.issuer.url, "client_id": "app", "audience": AUDIENCE, "scope": "melalog",
     }  # fmt: skip
-    for path in ("/v1/questionnaire", "/readyz", "/livez", "/metrics", "/docs", "/openapi.json"):
+    for path in ("/v1/questionnaire", "/v1/evidence", "/readyz", "/livez", "/metrics", "/docs", "/openapi.json"):
         assert guarded.get(path).status_code == 200
 
 

@@ -2,7 +2,7 @@
 
 import { type Client, type ClientMeta, formDataBodySerializer, type Options as Options2, type RequestResult, type TDataShape } from './client';
 import { client } from './client.gen';
-import type { AssessData, AssessErrors, AssessResponses, DependenciesData, DependenciesResponses, ModelsData, ModelsErrors, ModelsResponses, QuestionsData, QuestionsErrors, QuestionsResponses, SignInData, SignInResponses } from './types.gen';
+import type { AssessData, AssessErrors, AssessResponses, BibliographyData, BibliographyResponses, DependenciesData, DependenciesResponses, ModelsData, ModelsErrors, ModelsResponses, QuestionsData, QuestionsErrors, QuestionsResponses, SignInData, SignInResponses } from './types.gen';
 
 export type Options<TData extends TDataShape = TDataShape, ThrowOnError extends boolean = boolean, TResponse = unknown> = Options2<TData, ThrowOnError, TResponse> & {
     /**
@@ -40,6 +40,13 @@ export const assess = <ThrowOnError extends boolean = false>(options: Options<As
  * The questions a front-end asks, in order; every answer is optional. Also as a FHIR R4B Questionnaire.
  */
 export const questions = <ThrowOnError extends boolean = false>(options?: Options<QuestionsData, ThrowOnError>): RequestResult<QuestionsResponses, QuestionsErrors, ThrowOnError> => (options?.client ?? client).get<QuestionsResponses, QuestionsErrors, ThrowOnError>({ url: '/v1/questionnaire', ...options });
+
+/**
+ * Bibliography
+ *
+ * The bibliography: which publications each `source` of the questionnaire and of an answer stands for.
+ */
+export const bibliography = <ThrowOnError extends boolean = false>(options?: Options<BibliographyData, ThrowOnError>): RequestResult<BibliographyResponses, unknown, ThrowOnError> => (options?.client ?? client).get<BibliographyResponses, unknown, ThrowOnError>({ url: '/v1/evidence', ...options });
 
 /**
  * Sign In

@@ -119,6 +119,82 @@ export type Contribution = {
 };
 
 /**
+ * EvidenceEntry
+ *
+ * One entry of the bibliography. `used_for`: question ids, or the other numbers that build on it.
+ */
+export type EvidenceEntry = {
+    /**
+     * Id
+     */
+    id: string;
+    /**
+     * Label
+     */
+    label: string;
+    /**
+     * Citation
+     */
+    citation: string;
+    /**
+     * Doi
+     */
+    doi?: string | null;
+    /**
+     * Url
+     */
+    url?: string | null;
+    /**
+     * Verified
+     */
+    verified: 'abstract read' | 'as recorded' | 'not verified' | 'no source';
+    /**
+     * Note
+     */
+    note?: string | null;
+    /**
+     * Used For
+     */
+    used_for: Array<string>;
+};
+
+/**
+ * EvidenceIndex
+ *
+ * Every `source` and the bibliography that it resolves to.
+ */
+export type EvidenceIndex = {
+    /**
+     * Version
+     */
+    version: string;
+    /**
+     * Sources
+     */
+    sources: Array<EvidenceSource>;
+    /**
+     * Bibliography
+     */
+    bibliography: Array<EvidenceEntry>;
+};
+
+/**
+ * EvidenceSource
+ *
+ * One `source` of the questionnaire or of an answer's factors, and the ids of its bibliography entries.
+ */
+export type EvidenceSource = {
+    /**
+     * Source
+     */
+    source: string;
+    /**
+     * Entries
+     */
+    entries: Array<string>;
+};
+
+/**
  * FieldProblem
  *
  * One field that was wrong.
@@ -531,6 +607,22 @@ export type QuestionsResponses = {
 };
 
 export type QuestionsResponse = QuestionsResponses[keyof QuestionsResponses];
+
+export type BibliographyData = {
+    body?: never;
+    path?: never;
+    query?: never;
+    url: '/v1/evidence';
+};
+
+export type BibliographyResponses = {
+    /**
+     * Successful Response
+     */
+    200: EvidenceIndex;
+};
+
+export type BibliographyResponse = BibliographyResponses[keyof BibliographyResponses];
 
 export type SignInData = {
     body?: never;
