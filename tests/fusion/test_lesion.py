@@ -1,4 +1,4 @@
-"""What is said of the spot: it raises, within a bound, and nothing said of it clears it."""
+"""Signs of the lesion: they raise, within a bound, and no answer lowers."""
 
 import math
 

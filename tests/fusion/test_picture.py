@@ -41,29 +41,29 @@ def test_prior_shift_as_in_the_evidence_table(p: float, at_clinic: float) -> Non
 
 
 def test_malignant_is_weighed_at_its_own_prevalence() -> None:
-    found = picture.evaluate(ImageEvidence(0.1, 0.1, malignant=0.6, malignant_prevalence=0.2), None, "dermoscopy")
-    assert found.melanoma == 0
-    assert found.malignant == pytest.approx(math.log(1.5) + math.log(4))
+    shift = picture.evaluate(ImageEvidence(0.1, 0.1, malignant=0.6, malignant_prevalence=0.2), None, "dermoscopy")
+    assert shift.melanoma == 0
+    assert shift.malignant == pytest.approx(math.log(1.5) + math.log(4))
 
 
 def test_without_a_malignant_value_melanoma_stands_for_it() -> None:
-    found = picture.evaluate(ImageEvidence(0.6, 0.2), None, "dermoscopy")
-    assert found.malignant == found.melanoma > 0
+    shift = picture.evaluate(ImageEvidence(0.6, 0.2), None, "dermoscopy")
+    assert shift.malignant == shift.melanoma > 0
 
 
 @given(evidence, evidence, modalities)
 def test_the_vlm_is_not_multiplied_with_the_classifier(
-    seen: ImageEvidence, said: ImageEvidence, kind: Modality
+    classifier: ImageEvidence, vlm: ImageEvidence, kind: Modality
 ) -> None:
-    assert picture.evaluate(seen, said, kind) == picture.evaluate(seen, None, kind)
+    assert picture.evaluate(classifier, vlm, kind) == picture.evaluate(classifier, None, kind)
 
 
 @given(st.none() | evidence, st.none() | evidence, modalities)
-def test_one_picture_is_bounded(seen: ImageEvidence | None, said: ImageEvidence | None, kind: Modality) -> None:
-    found = picture.evaluate(seen, said, kind)
-    assert -3 <= found.melanoma <= 4
-    assert -3 <= found.malignant <= 4
-    assert 0 <= found.sd <= picture.SD_UNKNOWN
+def test_one_picture_is_bounded(classifier: ImageEvidence | None, vlm: ImageEvidence | None, kind: Modality) -> None:
+    shift = picture.evaluate(classifier, vlm, kind)
+    assert -3 <= shift.melanoma <= 4
+    assert -3 <= shift.malignant <= 4
+    assert 0 <= shift.sd <= picture.SD_UNKNOWN
 
 
 @given(probability, probability, prevalence, modalities)
@@ -72,18 +72,18 @@ def test_a_more_suspicious_picture_never_lowers(p: float, q: float, at: float, k
 
 
 @given(evidence)
-def test_a_photograph_raises_by_half_and_never_lowers(seen: ImageEvidence) -> None:
-    sharp, photo = (picture.evaluate(seen, None, kind) for kind in ("dermoscopy", "photograph"))
+def test_a_photograph_raises_by_half_and_never_lowers(classifier: ImageEvidence) -> None:
+    sharp, photo = (picture.evaluate(classifier, None, kind) for kind in ("dermoscopy", "photograph"))
     assert photo.melanoma == pytest.approx(max(sharp.melanoma, 0) / 2)
     assert photo.malignant == pytest.approx(max(sharp.malignant, 0) / 2)
     assert photo.sd >= sharp.sd
 
 
 @given(evidence, modalities)
-def test_the_vlm_alone_never_lowers(said: ImageEvidence, kind: Modality) -> None:
-    found = picture.evaluate(None, said, kind)
-    assert found.melanoma >= 0
-    assert found.malignant >= 0
+def test_the_vlm_alone_never_lowers(vlm: ImageEvidence, kind: Modality) -> None:
+    shift = picture.evaluate(None, vlm, kind)
+    assert shift.melanoma >= 0
+    assert shift.malignant >= 0
 
 
 def test_without_a_model_the_picture_says_nothing_and_is_uncertain() -> None:
@@ -91,27 +91,29 @@ def test_without_a_model_the_picture_says_nothing_and_is_uncertain() -> None:
 
 
 @given(evidence, st.none() | evidence, modalities)
-def test_losing_a_model_never_looks_surer(seen: ImageEvidence, said: ImageEvidence | None, kind: Modality) -> None:
-    whole = picture.evaluate(seen, said, kind).sd
-    without_classifier = picture.evaluate(None, said, kind).sd
+def test_losing_a_model_never_looks_surer(classifier: ImageEvidence, vlm: ImageEvidence | None, kind: Modality) -> None:
+    whole = picture.evaluate(classifier, vlm, kind).sd
+    without_classifier = picture.evaluate(None, vlm, kind).sd
     assert whole <= without_classifier <= picture.evaluate(None, None, kind).sd
 
 
 def test_a_measured_deviation_is_used_and_a_photograph_adds_to_it() -> None:
-    seen = ImageEvidence(0.1, 0.1, logit_sd=0.4)
+    classifier = ImageEvidence(0.1, 0.1, logit_sd=0.4)
     alone = math.hypot(0.4, picture.SD_ALONE)
-    assert picture.evaluate(seen, None, "dermoscopy").sd == pytest.approx(alone)
-    assert picture.evaluate(seen, None, "photograph").sd == pytest.approx(math.hypot(alone, picture.SD_PHOTOGRAPH))
+    assert picture.evaluate(classifier, None, "dermoscopy").sd == pytest.approx(alone)
+    assert picture.evaluate(classifier, None, "photograph").sd == pytest.approx(
+        math.hypot(alone, picture.SD_PHOTOGRAPH)
+    )
 
 
 @given(evidence, st.none() | evidence)
 def test_a_picture_unlike_all_others_may_raise_but_not_lower_and_is_uncertain(
-    seen: ImageEvidence, said: ImageEvidence | None
+    classifier: ImageEvidence, vlm: ImageEvidence | None
 ) -> None:
-    found = picture.evaluate(seen, said, "dermoscopy", out_of_distribution=True)
-    assert found.melanoma >= 0
-    assert found.malignant >= 0
-    assert found.sd == picture.SD_UNKNOWN
+    shift = picture.evaluate(classifier, vlm, "dermoscopy", out_of_distribution=True)
+    assert shift.melanoma >= 0
+    assert shift.malignant >= 0
+    assert shift.sd == picture.SD_UNKNOWN
 
 
 @pytest.mark.parametrize("p", [0.0, 1.0])

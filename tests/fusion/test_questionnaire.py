@@ -77,9 +77,9 @@ def test_many_moles_is_a_judgement_and_says_so() -> None:
 
 @pytest.mark.parametrize("part", ["evidence", "sign"])
 def test_a_weight_for_an_answer_that_cannot_be_given_is_refused(part: str) -> None:
-    told = {"evidence": {"cluster": "c", "relative_risks": {"yse": 2.0}, "prevalences": {}}}
-    told["sign"] = {"likelihood_ratios": {"yse": 2.0}}
-    question = QUESTIONS["itch"].model_dump(exclude={"sign", "evidence"}) | {part: told[part]}
+    weights = {"evidence": {"cluster": "c", "relative_risks": {"yse": 2.0}, "prevalences": {}}}
+    weights["sign"] = {"likelihood_ratios": {"yse": 2.0}}
+    question = QUESTIONS["itch"].model_dump(exclude={"sign", "evidence"}) | {part: weights[part]}
     with pytest.raises(ValidationError, match="itch names an answer that is not among its choices"):
         questionnaire.QuestionnaireItem.model_validate(question)
 
@@ -90,10 +90,12 @@ def test_a_sign_below_one_is_refused_because_no_answer_about_the_spot_may_clear_
 
 
 def test_as_fhir_it_asks_the_same() -> None:
-    told = ASKED.to_fhir()
-    assert told["version"] == ASKED.version
-    assert [item["linkId"] for item in told["item"]] == list(QUESTIONS)
-    codes = {item["linkId"]: [o["valueCoding"]["code"] for o in item.get("answerOption", [])] for item in told["item"]}
+    resource = ASKED.to_fhir()
+    assert resource["version"] == ASKED.version
+    assert [item["linkId"] for item in resource["item"]] == list(QUESTIONS)
+    codes = {
+        item["linkId"]: [o["valueCoding"]["code"] for o in item.get("answerOption", [])] for item in resource["item"]
+    }
     assert codes["diameter"] == list(QUESTIONS["diameter"].choices)
 
 

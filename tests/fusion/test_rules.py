@@ -41,7 +41,9 @@ evidence = st.builds(
     malignant_threshold=st.none() | probability,
     malignant_specificity=st.none() | probability,
 )
-factors = st.fixed_dictionaries({}, optional={name: st.sampled_from(list(told)) for name, told in WEIGHTS.items()})
+factors = st.fixed_dictionaries(
+    {}, optional={name: st.sampled_from(list(weights)) for name, weights in WEIGHTS.items()}
+)
 stacks = st.none() | st.builds(
     Stack,
     schema_version=st.just(1),
@@ -136,7 +138,7 @@ def test_a_worse_answer_never_lowers_anything(case: Case, asked: str, data: st.D
 
 
 def answering(case: Case, asked: str, answer: str) -> Answers:
-    factors = {name: told for name, told in case.answers.factors.items() if name != asked}
+    factors = {name: answer for name, answer in case.answers.factors.items() if name != asked}
     return case.answers.model_copy(update={"factors": factors | ({} if answer == "unsure" else {asked: answer})})
 
 
