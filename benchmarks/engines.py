@@ -20,7 +20,7 @@ from rich.progress import track
 from export.variants import ratio
 from models.classifier.data.table import Row
 from models.classifier.evaluation import measurement, statistics
-from models.classifier.serving.artifact import MODEL_FILE, RELEASED, Artifact
+from models.classifier.serving.artifact import MODEL_FILE, RELEASED, ClassifierArtifact
 from services.classifier.engine.onnx_runtime import OnnxEngine
 from services.classifier.engine.open_vino import OpenVinoEngine, has_bf16
 from services.classifier.engine.port import Engine
@@ -33,7 +33,7 @@ IMAGES = 16
 REFERENCE = "ONNX Runtime fp32"
 
 
-def engines(artifact: Artifact, threads: int) -> dict[str, Engine]:
+def engines(artifact: ClassifierArtifact, threads: int) -> dict[str, Engine]:
     """Every engine that can serve this artifact on this processor; the first is the reference."""
     model = artifact.folder / MODEL_FILE
     engines_by_name: dict[str, Engine] = {REFERENCE: OnnxEngine(model, threads)}
@@ -106,7 +106,7 @@ def main() -> None:
     args = parser.parse_args()
     if not os.environ.get("MELALOG_DATA_DIR"):
         raise SystemExit("set MELALOG_DATA_DIR to the folder of the real images")
-    artifact = Artifact.load(args.artifact)
+    artifact = ClassifierArtifact.load(args.artifact)
     rows = measurement.released_rows(Path(os.environ["MELALOG_DATA_DIR"]), *DATA)
     cache = measurement.prepared(artifact, rows)
     running = engines(artifact, args.threads)

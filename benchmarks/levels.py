@@ -19,7 +19,7 @@ from models.classifier.data import table
 from models.classifier.data.labels import MALIGNANT, MELANOMA
 from models.classifier.evaluation import measurement, statistics
 from models.classifier.release import release_figures
-from models.classifier.serving.artifact import RELEASED, Artifact
+from models.classifier.serving.artifact import RELEASED, ClassifierArtifact
 from services.classifier.core import Classifier
 from services.classifier.engine import factory as classifier_choice
 from services.common.cores import usable_cores
@@ -52,7 +52,7 @@ DEADLINE_S = 60.0
 class Local:
     """The three services' cores in this process."""
 
-    def __init__(self, artifact: Artifact, settings: Settings) -> None:
+    def __init__(self, artifact: ClassifierArtifact, settings: Settings) -> None:
         threads, released = usable_cores(), vlm_choice.release(settings)
         self.rules = decide.Rules.of(settings)
         self.classifier = Classifier(artifact, classifier_choice.make(settings, artifact, threads), threads)
@@ -97,7 +97,7 @@ def kinds(rows: Sequence[table.Row]) -> dict[str, np.ndarray]:
 
 async def run(data: Path) -> None:
     """Print a table with 95 % intervals by lesion or patient, and how often each floor raised a benign one."""
-    artifact = Artifact.load(RELEASED)
+    artifact = ClassifierArtifact.load(RELEASED)
     local, learned = Local(artifact, Settings()), release_figures.learned_groups(RELEASED, data)
     lines, raised = ["| images | n | low | moderate | high |", "|---|---|---|---|---|"], []
     for source, split, modality in SETS:

@@ -16,13 +16,13 @@ from benchmarks.pad_people import read
 from models.classifier.data import table
 from models.classifier.evaluation import measurement
 from models.classifier.release import release_figures
-from models.classifier.serving.artifact import RELEASED, Artifact
+from models.classifier.serving.artifact import RELEASED, ClassifierArtifact
 from services.common.settings import Settings
 
 
 def parts(data: Path) -> list[Part]:
     """The headline first: biopsied lesions of patients that the classifier has not learned from."""
-    artifact, prior = Artifact.load(RELEASED), Settings().prior
+    artifact, prior = ClassifierArtifact.load(RELEASED), Settings().prior
     learned = release_figures.learned_groups(RELEASED, data)
     people = read(data)
     shown = [one for one in people if one.picture]

@@ -12,7 +12,7 @@ from benchmarks.pad_people import Person
 from fusion.policy import LEVELS
 from models.classifier.evaluation import statistics
 from models.classifier.evaluation.statistics import Array
-from models.classifier.serving.artifact import Artifact
+from models.classifier.serving.artifact import ClassifierArtifact
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def measure(
     says: str,
     people: Sequence[Person],
     found: dict[str, Array] | None,
-    artifact: Artifact,
+    artifact: ClassifierArtifact,
     prior: float,
     splits: int = pad_models.SPLITS,
 ) -> Part:

@@ -15,7 +15,7 @@ from fusion.picture import logit
 from fusion.policy import LEVELS
 from models.classifier.evaluation import statistics
 from models.classifier.evaluation.statistics import Array, Metric, Samples
-from models.classifier.serving.artifact import Artifact
+from models.classifier.serving.artifact import ClassifierArtifact
 
 FOLDS, SPLITS = 5, 20
 ACT_AT = 0.03
@@ -31,7 +31,7 @@ NAMES = {
 
 
 def evidence(
-    people: Sequence[Person], found: Mapping[str, Array] | None, artifact: Artifact, prior: float
+    people: Sequence[Person], found: Mapping[str, Array] | None, artifact: ClassifierArtifact, prior: float
 ) -> dict[str, Array]:
     """Features [N, k] of each model; without pictures, of those that need none.
 
@@ -61,7 +61,7 @@ def evidence(
 
 
 def levels(
-    people: Sequence[Person], found: Mapping[str, Array], artifact: Artifact, prior: float
+    people: Sequence[Person], found: Mapping[str, Array], artifact: ClassifierArtifact, prior: float
 ) -> dict[str, NDArray[np.int64]]:
     """Index into LEVELS [N] as Melalog would have answered: with the picture alone, and with the answers too."""
     asked = questionnaire.load()

@@ -16,7 +16,7 @@ import psutil
 from rich.progress import track
 
 from benchmarks import load
-from models.classifier.serving.artifact import MODEL_FILE, RELEASED, Artifact
+from models.classifier.serving.artifact import MODEL_FILE, RELEASED, ClassifierArtifact
 from models.classifier.serving.preprocess import prepare
 from services.classifier import quality
 from services.classifier.core import MAX_BATCH, OVERSAMPLING
@@ -51,7 +51,7 @@ def large_images(n: int) -> list[bytes]:
     return [encode(lesion(4000, 3000, seed), quality=88) for seed in range(n)]
 
 
-def bare(engine: Engine, artifact: Artifact, data: list[bytes], batch: int) -> float:
+def bare(engine: Engine, artifact: ClassifierArtifact, data: list[bytes], batch: int) -> float:
     """Images a second of an engine with the service's own decoding, no HTTP: the reference."""
     geometry = artifact.manifest.input
 
@@ -69,7 +69,7 @@ def bare(engine: Engine, artifact: Artifact, data: list[bytes], batch: int) -> f
 
 def throughput(system: Running, name: str, data: list[bytes], rounds: int) -> list[str]:
     """Service against bare engines, in turn, so that load on the machine affects all alike."""
-    artifact, cores = Artifact.load(RELEASED), usable_cores()
+    artifact, cores = ClassifierArtifact.load(RELEASED), usable_cores()
     engines: list[Engine] = [factory.make(load_settings(), artifact, cores)]
     if not isinstance(engines[0], OnnxEngine):
         engines.append(OnnxEngine(RELEASED / MODEL_FILE, cores))
@@ -176,9 +176,8 @@ def main() -> None:
         lines += throughput(system, "12-megapixel JPEG", big, ROUNDS)
         lines += memory(system)
     lines += overhead(n)
-    print(
-        f"\n{usable_cores()} cores, classifier {Artifact.load(RELEASED).manifest.version}, Pillow {PIL.__version__}\n"
-    )
+    version = ClassifierArtifact.load(RELEASED).manifest.version
+    print(f"\n{usable_cores()} cores, classifier {version}, Pillow {PIL.__version__}\n")
     print("\n".join(lines))
 
 

@@ -1,10 +1,10 @@
 """The released classifier's probabilities as fusion's image evidence, with the thresholds of the served file."""
 
 from fusion.picture import ImageEvidence
-from models.classifier.serving.artifact import Artifact
+from models.classifier.serving.artifact import ClassifierArtifact
 
 
-def evidence(artifact: Artifact, melanoma: float, malignant: float) -> ImageEvidence:
+def evidence(artifact: ClassifierArtifact, melanoma: float, malignant: float) -> ImageEvidence:
     """What the classifier's finding on one image would be."""
     fold, cuts = artifact.manifest.calibration, artifact.manifest.files[artifact.manifest.default].thresholds
     first, second = cuts.get("sensitivity_95"), cuts.get("malignant_sensitivity_95")

@@ -13,7 +13,7 @@ from fusion.picture import ImageEvidence
 from fusion.questionnaire import UNSURE, Questionnaire, QuestionnaireItem
 from models.classifier.calibration import class_scores, out_of_fold
 from models.classifier.data.labels import MALIGNANT, MELANOMA
-from models.classifier.serving.artifact import RELEASED, Artifact
+from models.classifier.serving.artifact import RELEASED, ClassifierArtifact
 
 AGES = (
     (20, 6000), (25, 6000), (30, 6500), (35, 7000), (40, 7000), (45, 7000), (50, 7000), (55, 6500), (60, 6000),
@@ -64,7 +64,7 @@ class Pictures:
 
     kinds: Mapping[str, NDArray[np.float64]]
     """[N, 2]: melanoma and malignant."""
-    artifact: Artifact
+    artifact: ClassifierArtifact
 
     def draw(self, kind: str, rng: np.random.Generator) -> ImageEvidence:
         """One picture of this kind."""
@@ -79,10 +79,10 @@ class Pictures:
 
 def pictures() -> Pictures:
     """From the released classifier's out_of_fold.csv."""
-    artifact = Artifact.load(RELEASED)
+    artifact = ClassifierArtifact.load(RELEASED)
     kept = out_of_fold.read(RELEASED / out_of_fold.FILE)
     told = json.loads((RELEASED / "manifest.json").read_text())["calibration"]
-    fitted = class_scores.Calibration(told["temperature"], tuple(told["bias"]), told["slope"], told["offset"])
+    fitted = class_scores.ScoreCalibration(told["temperature"], tuple(told["bias"]), told["slope"], told["offset"])
     scores = fitted.apply(kept.scores)
     classes = np.exp(scores - scores.max(1, keepdims=True))
     classes /= classes.sum(1, keepdims=True)

@@ -17,7 +17,7 @@ from rich.progress import track
 
 from benchmarks import load
 from benchmarks.run import sample_images
-from models.vlm.serving.artifact import Artifact
+from models.vlm.serving.artifact import VlmArtifact
 from models.vlm.serving.preprocess import LLAMA, View
 from services.vlm.core import QUESTION, reencode
 from services.vlm.engine.openai_server import PNG, TOP_LOGPROBS
@@ -82,7 +82,7 @@ def main() -> None:
         raise SystemExit(f"no engine at {args.url}: {wrong}")
     view, text = View.model_validate(LLAMA), QUESTION
     if args.artifact:
-        manifest = Artifact.load(args.artifact).manifest
+        manifest = VlmArtifact.load(args.artifact).manifest
         view, text = manifest.input, manifest.question
     name, raw = sample_images(min(args.n, 50))
     ready = [question(reencode(one, view), args.model, text) for one in raw]

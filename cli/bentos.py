@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from rich.console import Console
 from cli.images.image_error import ImageError
 from cli.processes import ROOT
 from models.classifier.serving import artifact as classifier
+from models.classifier.serving.artifact import ClassifierArtifact
 from models.vlm.serving import artifact as vlm
+from models.vlm.serving.artifact import VlmArtifact
 
 console = Console(highlight=False, soft_wrap=True)
 FILES = {
@@ -25,6 +28,10 @@ FILES = {
     "fusion": "services/fusion/bentofile.yaml",
 }
 RELEASES: dict[str, Any] = {"classifier": classifier, "vlm": vlm}
+LOADERS: dict[str, Callable[[Path], ClassifierArtifact | VlmArtifact]] = {
+    "classifier": ClassifierArtifact.load,
+    "vlm": VlmArtifact.load,
+}
 CARD = "MODEL_CARD.md"
 
 
@@ -48,7 +55,7 @@ def build(name: str, model: Path | None = None) -> str:
     """
     if model is not None and name not in RELEASES:
         raise ImageError(f"{name} has no model; those with one are {' and '.join(RELEASES)}")
-    model_tag = _store(RELEASES[name], model) if name in RELEASES else None
+    model_tag = _store(name, model or RELEASES[name].RELEASED) if name in RELEASES else None
     built = subprocess.run(
         [str(Path(sys.executable).with_name("bentoml")), "build", "-f", FILES[name], "-o", "tag", "."],
         cwd=ROOT,
@@ -68,16 +75,16 @@ def build(name: str, model: Path | None = None) -> str:
     return tag
 
 
-def _store(release: Any, folder: Path | None) -> str:
+def _store(name: str, folder: Path) -> str:
     """Copy a released model into BentoML's model store under its digest: only the files that its manifest names."""
-    artifact = release.Artifact.load(folder or release.RELEASED)
-    tag = f"{release.STORE_NAME}:{artifact.digest}"
+    artifact = LOADERS[name](folder)
+    tag = f"{RELEASES[name].STORE_NAME}:{artifact.digest}"
     with contextlib.suppress(bentoml.exceptions.NotFound):
         bentoml.models.delete(tag)  # created again it is the latest, which is what the bento includes
     with bentoml.models.create(tag) as model:
-        for name in ("manifest.json", CARD, *artifact.manifest.files):
-            if name != CARD or (artifact.folder / name).is_file():
-                target = Path(model.path) / name
+        for file in ("manifest.json", CARD, *artifact.manifest.files):
+            if file != CARD or (artifact.folder / file).is_file():
+                target = Path(model.path) / file
                 target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(artifact.folder / name, target)
+                shutil.copy(artifact.folder / file, target)
     return tag

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cli import processes, serve
-from models.classifier.serving.artifact import RELEASED, Artifact
+from models.classifier.serving.artifact import RELEASED, ClassifierArtifact
 from models.common.artifact import ArtifactError
 from models.vlm.serving import artifact as vlm
 from services.common.cores import usable_cores
@@ -101,7 +101,7 @@ def _settings(settings: Settings) -> Iterator[Check]:
 def _model(settings: Settings) -> Iterator[Check]:
     folder = Path(settings.classifier_artifact) if settings.classifier_artifact else RELEASED
     try:
-        manifest = Artifact.load(folder).manifest
+        manifest = ClassifierArtifact.load(folder).manifest
     except ArtifactError as error:
         yield Check(
             "bad",
@@ -119,7 +119,7 @@ def _vlm(settings: Settings) -> Iterator[Check]:
     folder = settings.vlm_artifact or (vlm.RELEASED if settings.vlm_engine == "embedded" else "")
     if folder:
         try:
-            release = vlm.Artifact.load(Path(folder))
+            release = vlm.VlmArtifact.load(Path(folder))
             if settings.vlm_engine == "embedded":
                 release.require_graph()
         except ArtifactError as error:

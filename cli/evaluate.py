@@ -39,7 +39,7 @@ def command(
         from models.classifier.data import table as tables
         from models.classifier.evaluation.measurement import released_rows
         from models.classifier.evaluation.reporting import evaluation_page
-        from models.classifier.serving.artifact import Artifact
+        from models.classifier.serving.artifact import ClassifierArtifact
 
         if table is not None and source is None:
             rows = [row for row in tables.read_csv(table) if split in (None, row.split)]
@@ -49,7 +49,7 @@ def command(
         else:
             raise typer.BadParameter("no images given: --table T.csv, or --source NAME --split NAME with --data")
         order = evaluation_page.Order(
-            Artifact.load(artifact), rows, name, endpoint and endpoint.value, file, turn=views, run=run
+            ClassifierArtifact.load(artifact), rows, name, endpoint and endpoint.value, file, turn=views, run=run
         )
         result = evaluation_page.write(order, out)
     for metric, figure in result["figures"].items():

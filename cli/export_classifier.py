@@ -160,9 +160,9 @@ def triton(
     """Write a Triton model repository with the same graph; MELALOG_CLASSIFIER_ENGINE=triton uses the server."""
     with user_errors.as_usage_errors():
         from export import triton_repository as repository
-        from models.classifier.serving.artifact import Artifact
+        from models.classifier.serving.artifact import ClassifierArtifact
 
-        written = repository.write(Artifact.load(artifact), out, device)
+        written = repository.write(ClassifierArtifact.load(artifact), out, device)
     typer.echo(f"written to {written}: serve with `tritonserver --model-repository {out}`, then")
     typer.echo("MELALOG_CLASSIFIER_ENGINE=triton MELALOG_TRITON_URL=HOST:8001 melalog serve")
 
@@ -171,9 +171,9 @@ def _loaded(artifact: Path, data: Path, config: str) -> tuple[Any, Any, Any]:
     """(export.variants, the artifact, its training and held-out rows)."""
     with user_errors.as_usage_errors():
         from export import variants
-        from models.classifier.serving.artifact import Artifact
+        from models.classifier.serving.artifact import ClassifierArtifact
 
-        loaded = Artifact.load(artifact)
+        loaded = ClassifierArtifact.load(artifact)
         return variants, loaded, variants.folds(loaded, data, config)
 
 

@@ -29,10 +29,10 @@ def command(
     os.environ["MELALOG_DATA_DIR"] = str(data)  # plans may name files in it
     with user_errors.as_usage_errors():
         from export import release_gate
-        from models.classifier.serving.artifact import Artifact
+        from models.classifier.serving.artifact import ClassifierArtifact
 
         checks = []
-        for check in release_gate.checks(Artifact.load(candidate), Artifact.load(released), data):
+        for check in release_gate.checks(ClassifierArtifact.load(candidate), ClassifierArtifact.load(released), data):
             checks.append(check)
             typer.echo(f"{check.verdict:7}  {check.name:32} {check.detail}")
     if not all(check.passed for check in checks):

@@ -23,10 +23,10 @@ def stack(
 ) -> None:
     """Fit the stack of a classifier and a vlm, measure it by nested folds and on the test images, write its card."""
     with user_errors.as_usage_errors():
-        from models.classifier.serving.artifact import Artifact as Classifier
+        from models.classifier.serving.artifact import ClassifierArtifact as Classifier
         from models.common.artifact import ArtifactError
         from models.stack import stack_release
-        from models.vlm.serving.artifact import Artifact as Vlm
+        from models.vlm.serving.artifact import VlmArtifact as Vlm
     try:
         pair = stack_release.Pair(Classifier.load(classifier), Vlm.load(vlm))
         manifest = stack_release.write(pair, data, out, typer.echo, draws)

@@ -17,7 +17,7 @@ from rich.progress import track
 from export.variants import MAX_AUC_LOSS
 from models.classifier.data import table
 from models.classifier.evaluation import measurement, statistics
-from models.classifier.serving.artifact import MODEL_FILE, Artifact
+from models.classifier.serving.artifact import MODEL_FILE, ClassifierArtifact
 
 MAX_SHIFT = 0.06
 """Largest allowed change of the melanoma logit at the 95th percentile; an average would hide single large errors."""
@@ -86,7 +86,7 @@ class Bf16Comparison:
         return self.auc_change >= -MAX_AUC_LOSS
 
 
-def compare(artifact: Artifact, run: Run, rows: Sequence[table.Row]) -> Bf16Comparison:
+def compare(artifact: ClassifierArtifact, run: Run, rows: Sequence[table.Row]) -> Bf16Comparison:
     """Compare a compiled graph with the fp32 file on held-out rows."""
     cache = measurement.prepared(artifact, rows)
     old = measurement.decide(measurement.run(artifact.folder / MODEL_FILE, cache), rows, measurement.MELANOMA_ENDPOINT)

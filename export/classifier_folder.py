@@ -16,7 +16,7 @@ from export import fit_ood, graph
 from export.graph import HeatmapError, ParityError
 from models.classifier.calibration import class_scores as calibration
 from models.classifier.calibration import conformal
-from models.classifier.calibration.class_scores import Array, Calibration, Method, melanoma_logit
+from models.classifier.calibration.class_scores import Array, Method, ScoreCalibration, melanoma_logit
 from models.classifier.data import image_pool, table
 from models.classifier.data.labels import CLASSES, MALIGNANT, MELANOMA
 from models.classifier.evaluation import statistics
@@ -55,7 +55,7 @@ TURNED = 500
 class Calibrated:
     """A calibration and its figures on the calibration fold; `data` names the fold if it is not the plan's."""
 
-    calibration: Calibration
+    calibration: ScoreCalibration
     prevalence: float
     malignant_prevalence: float
     logit_sd: float
@@ -135,7 +135,7 @@ def _threshold(truth: NDArray[np.bool_], p: Array) -> dict[str, float]:
 
 def write_graph(
     network: nn.Module,
-    fitted: Calibration,
+    fitted: ScoreCalibration,
     size: int,
     path: Path,
     module: OodDetector | None = None,

@@ -10,12 +10,12 @@ from scipy.special import softmax
 from export import variants
 from export.release_check import ReleaseCheck
 from models.classifier.calibration import out_of_fold
-from models.classifier.calibration.class_scores import Array, Calibration
+from models.classifier.calibration.class_scores import Array, ScoreCalibration
 from models.classifier.calibration.out_of_fold import OutOfFold
 from models.classifier.data import table
 from models.classifier.data.labels import MELANOMA
 from models.classifier.evaluation import measurement, statistics
-from models.classifier.serving.artifact import MODEL_FILE, Artifact, Provenance
+from models.classifier.serving.artifact import MODEL_FILE, ClassifierArtifact, Provenance
 from models.classifier.training import folds
 from models.classifier.training.config import TrainConfig
 from models.common.artifact import ArtifactError, sha256
@@ -31,25 +31,25 @@ SERVED = "served_scores.csv"
 """Scores of the exported network, when `out_of_fold.csv` has those of the folds' networks."""
 
 
-def provenance_of(artifact: Artifact) -> Provenance:
+def provenance_of(artifact: ClassifierArtifact) -> Provenance:
     """The manifest's provenance, empty when it has none."""
     return artifact.manifest.provenance or Provenance()
 
 
-def calibration_of(artifact: Artifact) -> Calibration:
+def calibration_of(artifact: ClassifierArtifact) -> ScoreCalibration:
     """The calibration that the manifest declares for the graph."""
     fitted = json.loads((artifact.folder / "manifest.json").read_text())["calibration"]
-    return Calibration(
+    return ScoreCalibration(
         fitted["temperature"], tuple(fitted["bias"]), fitted.get("slope", 1.0), fitted.get("offset", 0.0)
     )
 
 
-def plan(artifact: Artifact) -> TrainConfig:
+def plan(artifact: ClassifierArtifact) -> TrainConfig:
     """The training plan in the manifest. Raises ValueError when it cannot be read."""
     return TrainConfig.model_validate(json.loads((artifact.folder / "manifest.json").read_text())["training"])
 
 
-def read(artifact: Artifact) -> OutOfFold:
+def read(artifact: ClassifierArtifact) -> OutOfFold:
     """Held-out scores of a released model. Raises ArtifactError when they are not those it was released with."""
     expected = provenance_of(artifact).out_of_fold_sha256
     file = artifact.folder / out_of_fold.FILE
@@ -58,14 +58,16 @@ def read(artifact: Artifact) -> OutOfFold:
     return out_of_fold.read(file)
 
 
-def rows_of_images(stored: OutOfFold, chosen: Sequence[int], artifact: Artifact, data: Path) -> dict[int, table.Row]:
+def rows_of_images(
+    stored: OutOfFold, chosen: Sequence[int], artifact: ClassifierArtifact, data: Path
+) -> dict[int, table.Row]:
     """Rows of the plan's data by index of a scores file; entries without a file are left out."""
     groups = {stored.rows[i].group for i in chosen}
     rows_by_digest = {sha256(row.path): row for row in folds.rows(plan(artifact), data) if row.group in groups}
     return {i: rows_by_digest[stored.pictures[i]] for i in chosen if stored.pictures[i] in rows_by_digest}
 
 
-def reproduced(artifact: Artifact, data: Path) -> Iterator[ReleaseCheck]:
+def reproduced(artifact: ClassifierArtifact, data: Path) -> Iterator[ReleaseCheck]:
     """Verify the stored scores: by their hash, and by computing some again with the served file."""
     provenance = provenance_of(artifact)
     hashes = {out_of_fold.FILE: provenance.out_of_fold_sha256}
@@ -86,7 +88,7 @@ def reproduced(artifact: Artifact, data: Path) -> Iterator[ReleaseCheck]:
     yield _again(artifact, data, SERVED if provenance.cross_validated else out_of_fold.FILE)
 
 
-def _again(artifact: Artifact, data: Path, name: str) -> ReleaseCheck:
+def _again(artifact: ClassifierArtifact, data: Path, name: str) -> ReleaseCheck:
     """Compare the file's probabilities with the stored scores under the manifest's calibration."""
     stored = out_of_fold.read(artifact.folder / name)
     some = rows_of_images(stored, _thin(len(stored.rows), SAMPLE), artifact, data)
@@ -104,7 +106,7 @@ def _again(artifact: Artifact, data: Path, name: str) -> ReleaseCheck:
     return ReleaseCheck("scores computed again", bool(difference <= TOLERANCE), detail)
 
 
-def calibrated(artifact: Artifact, data: Path) -> Iterator[ReleaseCheck]:
+def calibrated(artifact: ClassifierArtifact, data: Path) -> Iterator[ReleaseCheck]:
     """ECE of the served files, or of the out-of-fold predictions when the served networks were trained on every fold.
 
     Raises ValueError when the manifest's plan and this data folder give other training rows.
@@ -121,7 +123,7 @@ def calibrated(artifact: Artifact, data: Path) -> Iterator[ReleaseCheck]:
         yield _ece(truth, p, f"{name} itself on {len(rows)} images of the fold it was calibrated on")
 
 
-def _of_predictions(artifact: Artifact) -> ReleaseCheck:
+def _of_predictions(artifact: ClassifierArtifact) -> ReleaseCheck:
     stored, source = read(artifact), plan(artifact).calibration_source
     labelled = np.array([row.melanoma is not None and source in (None, row.source) for row in stored.rows])
     if not labelled.any():

@@ -20,7 +20,7 @@ from models.classifier.data import table
 from models.classifier.data.labels import MALIGNANT, MELANOMA
 from models.classifier.evaluation import measurement, statistics, subgroups
 from models.classifier.network.networks import Served
-from models.classifier.serving.artifact import MODEL_FILE, Artifact
+from models.classifier.serving.artifact import MODEL_FILE, ClassifierArtifact
 from models.common.artifact import ArtifactError
 from models.common.files import replace_folder
 
@@ -55,7 +55,7 @@ class Compared:
         return [row.group for row in self.rows]
 
 
-def checks(candidate: Artifact, released: Artifact, data: Path) -> Iterator[ReleaseCheck]:
+def checks(candidate: ClassifierArtifact, released: ClassifierArtifact, data: Path) -> Iterator[ReleaseCheck]:
     """Run the checks in order.
 
     Raises ValueError or FileNotFoundError naming missing predictions or data.
@@ -70,7 +70,7 @@ def checks(candidate: Artifact, released: Artifact, data: Path) -> Iterator[Rele
         yield no_worse_in_worst_subgroup(compared)
 
 
-def _contract(artifact: Artifact) -> ReleaseCheck:
+def _contract(artifact: ClassifierArtifact) -> ReleaseCheck:
     """Run the served file on noise and check its outputs against the artifact contract."""
     model, size = artifact.folder / MODEL_FILE, artifact.manifest.input.size
     noise = np.random.default_rng(0).integers(0, 256, (3, size, size, 3), np.uint8)
@@ -94,7 +94,7 @@ def _contract(artifact: Artifact) -> ReleaseCheck:
     )
 
 
-def _provenance(artifact: Artifact) -> ReleaseCheck:
+def _provenance(artifact: ClassifierArtifact) -> ReleaseCheck:
     """Check that the manifest records configuration, command, commit and data."""
     provenance = artifact.manifest.provenance
     missing = [name for name in ("config", "command", "commit", "data") if not getattr(provenance, name, None)]
@@ -108,7 +108,7 @@ def _provenance(artifact: Artifact) -> ReleaseCheck:
     return ReleaseCheck("provenance", passed=True, detail=f"commit {commit}")
 
 
-def _held_out(new: OutOfFold, candidate: Artifact, released: Artifact, data: Path) -> Compared:
+def _held_out(new: OutOfFold, candidate: ClassifierArtifact, released: ClassifierArtifact, data: Path) -> Compared:
     """Out-of-fold predictions of both, on the images that both held out."""
     old = held_out.read(released)
     place = {image: i for i, image in enumerate(old.pictures)}
@@ -125,7 +125,7 @@ def _held_out(new: OutOfFold, candidate: Artifact, released: Artifact, data: Pat
     )
 
 
-def _isic(candidate: Artifact, released: Artifact, data: Path) -> Compared:
+def _isic(candidate: ClassifierArtifact, released: ClassifierArtifact, data: Path) -> Compared:
     """Both served files on ISIC 2017 test."""
     rows = measurement.released_rows(data, "isic2017", "test")
     new, old = (measurement.outputs(artifact, rows)["logit"].astype(np.float64) for artifact in (candidate, released))
@@ -180,5 +180,5 @@ def install(candidate: Path, released: Path) -> None:
     unfinished = released.with_name(released.name + ".unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     shutil.copytree(candidate, unfinished)
-    Artifact.load(unfinished)
+    ClassifierArtifact.load(unfinished)
     replace_folder(unfinished, released)

@@ -9,7 +9,7 @@ import onnxruntime
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
-from models.classifier.serving.artifact import MODEL_FILE, Artifact
+from models.classifier.serving.artifact import MODEL_FILE, ClassifierArtifact
 from models.common.artifact import sha256
 
 NAME = "melalog_classifier"
@@ -18,7 +18,9 @@ KINDS = {"tensor(uint8)": "TYPE_UINT8", "tensor(float)": "TYPE_FP32"}
 """ONNX Runtime's names of the types that the artifact contract allows, and Triton's."""
 
 
-def write(artifact: Artifact, folder: Path, device: Literal["cpu", "gpu"] = "cpu", file: str = MODEL_FILE) -> Path:
+def write(
+    artifact: ClassifierArtifact, folder: Path, device: Literal["cpu", "gpu"] = "cpu", file: str = MODEL_FILE
+) -> Path:
     """Write `folder`/NAME/{config.pbtxt,1/model.onnx}, replacing it when complete; returns the model's folder."""
     target = folder / NAME
     unfinished = folder / f"{NAME}.unfinished"

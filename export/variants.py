@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from models.classifier.data import table
 from models.classifier.evaluation import measurement, statistics
-from models.classifier.serving.artifact import MODEL_FILE, Artifact
+from models.classifier.serving.artifact import MODEL_FILE, ClassifierArtifact
 from models.classifier.training.config import TrainConfig
 from models.classifier.training.folds import Folds, make_folds
 from models.common.artifact import sha256
@@ -27,7 +27,7 @@ ROUNDS, REPEATS, BATCH = 30, 2000, 8
 
 
 def add(
-    artifact: Artifact,
+    artifact: ClassifierArtifact,
     name: str,
     precision: str,
     write: Callable[[Path], object],
@@ -54,14 +54,14 @@ def add(
         _replace(folder, manifest | {"files": others | {name: fields}, "default": name if default else served})
     finally:
         unfinished.unlink(missing_ok=True)
-    Artifact.load(folder)
+    ClassifierArtifact.load(folder)
 
 
-def set_field(artifact: Artifact, field: str, value: dict[str, Any]) -> None:
+def set_field(artifact: ClassifierArtifact, field: str, value: dict[str, Any]) -> None:
     """Set one field of the manifest; the folder loads before and after."""
     manifest = json.loads((artifact.folder / "manifest.json").read_text())
     _replace(artifact.folder, manifest | {field: value})
-    Artifact.load(artifact.folder)
+    ClassifierArtifact.load(artifact.folder)
 
 
 def _replace(folder: Path, manifest: dict[str, Any]) -> None:
@@ -125,7 +125,7 @@ class VariantComparison:
         return f"melanoma AUC {auc}, p changes by at most {self.difference:.4f}, speed x {speed} of fp32"
 
 
-def compare(artifact: Artifact, model: Path, rows: Sequence[table.Row]) -> VariantComparison:
+def compare(artifact: ClassifierArtifact, model: Path, rows: Sequence[table.Row]) -> VariantComparison:
     """Measure a file against the artifact's fp32 graph on held-out rows, in the same run."""
     cache = measurement.prepared(artifact, rows)
     files = (model, artifact.folder / MODEL_FILE)
@@ -155,7 +155,7 @@ def ratio(old: Sequence[float], new: Sequence[float]) -> tuple[float, tuple[floa
     return float(np.median(ratios)), statistics.interval(np.median(drawn, axis=1))
 
 
-def folds(artifact: Artifact, data: Path, config: str = "") -> Folds:
+def folds(artifact: ClassifierArtifact, data: Path, config: str = "") -> Folds:
     """Training and held-out rows of an artifact, by the manifest's plan or by `config`.
 
     Raises ValueError when the plan cannot be read or gives other training rows.

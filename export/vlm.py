@@ -19,7 +19,7 @@ from models.vlm.data.answers import make_folds
 from models.vlm.evaluation.predict import answer_logprobs, log_odds
 from models.vlm.network import pretrained
 from models.vlm.network.adapter import check_adapter
-from models.vlm.serving.artifact import MODEL_FILE, Artifact
+from models.vlm.serving.artifact import MODEL_FILE, VlmArtifact
 from models.vlm.serving.preprocess import LLAMA, View, null_image, prepare
 from models.vlm.training.finetune.finetune_config import QUESTION, FinetuneConfig
 from models.vlm.training.finetune.lora import attach
@@ -55,7 +55,7 @@ class Written:
     """The change of P(yes) by merging, and the release; None without data to calibrate on."""
 
     merged_by: float
-    artifact: Artifact | None
+    artifact: VlmArtifact | None
 
 
 def load(folder: Path, adapter: Path | None = None) -> tuple[Any, Any]:
@@ -126,7 +126,7 @@ def release(plan: MergePlan, out: Path, data: Path | None) -> Written:
     shutil.rmtree(out, ignore_errors=True)
     unfinished.rename(out)
     if data is not None:
-        artifact = Artifact.load(out)
+        artifact = VlmArtifact.load(out)
     return Written(moved, artifact)
 
 

@@ -3,7 +3,7 @@
 import textwrap
 from pathlib import Path
 
-from models.vlm.serving.artifact import MODEL_FILE, Artifact
+from models.vlm.serving.artifact import MODEL_FILE, VlmArtifact
 
 CARD = """\
 # {name} {version}: vision-language model
@@ -47,7 +47,7 @@ there {specificity:.2f}. Turning and mirroring an image moves its calibrated log
 
 def write(folder: Path) -> None:
     """Write the card of a folder from its manifest."""
-    manifest = Artifact.load(folder).manifest
+    manifest = VlmArtifact.load(folder).manifest
     cut = manifest.thresholds["sensitivity_95"]
     lines = [
         f"| {name.replace('_', ' ')} | {figure.value:.3f} | {figure.interval[0]:.3f} to {figure.interval[1]:.3f} "

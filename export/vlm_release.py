@@ -15,9 +15,9 @@ from models.classifier.data.labels import MALIGNANT, MELANOMA
 from models.classifier.evaluation import statistics
 from models.common.artifact import MANIFEST, sha256
 from models.vlm.calibration import platt as calibration
-from models.vlm.serving.artifact import Artifact
+from models.vlm.serving.artifact import VlmArtifact
 from models.vlm.serving.preprocess import View, null_image, prepare
-from models.vlm.serving.scoring import Calibration, score
+from models.vlm.serving.scoring import PlattCalibration, score
 
 Predictor = Callable[[Sequence[Image.Image]], list[list[tuple[str, float]]]]
 """Prepared images to (token, raw logprob) lists: an engine, a graph or transformers."""
@@ -32,7 +32,7 @@ skin cancer."""
 class FittedCalibration:
     """A calibration and its figures on the calibration fold."""
 
-    calibration: Calibration
+    calibration: PlattCalibration
     fold: dict[str, Any]
     thresholds: dict[str, dict[str, float]]
 
@@ -84,7 +84,7 @@ def fit(predict: Predictor, rows: Sequence[table.Row], view: View, data: str) ->
     )
 
 
-def measure(predict: Predictor, fitted: Calibration, view: View, data_dir: Path) -> dict[str, dict[str, Any]]:
+def measure(predict: Predictor, fitted: PlattCalibration, view: View, data_dir: Path) -> dict[str, dict[str, Any]]:
     """Figures with intervals on images not used for training or selection."""
     figures: dict[str, dict[str, Any]] = {}
     for source, split, positives in SETS:
@@ -105,7 +105,7 @@ def measure(predict: Predictor, fitted: Calibration, view: View, data_dir: Path)
 
 def write_manifest(
     folder: Path, fields: dict[str, Any], fitted: FittedCalibration, metrics: dict[str, dict[str, Any]]
-) -> Artifact:
+) -> VlmArtifact:
     """manifest.json with the hash of every file in the folder; returns it loaded. Raises ArtifactError."""
     written = sorted(path for path in folder.rglob("*") if path.is_file())
     digests = {path.relative_to(folder).as_posix(): sha256(path) for path in written}
@@ -122,4 +122,4 @@ def write_manifest(
         "engine_files": {name: digest for name, digest in digests.items() if name.startswith(MERGED)},
     }
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
-    return Artifact.load(folder)
+    return VlmArtifact.load(folder)

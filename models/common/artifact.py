@@ -14,13 +14,13 @@ class ArtifactError(RuntimeError):
     """The folder is not a usable artifact; the message names the file and what is wrong with it."""
 
 
-class Part(BaseModel):
+class ManifestPart(BaseModel):
     """Base of a manifest's parts: frozen, finite, tolerant of fields that a later version adds."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False, protected_namespaces=())
 
 
-class Measured(Part):
+class Measured(ManifestPart):
     """A figure with its 95 % interval and what it was measured on."""
 
     value: float
@@ -29,7 +29,7 @@ class Measured(Part):
     n: int
 
 
-class Threshold(Part):
+class Threshold(ManifestPart):
     """A cut on a probability, with what was measured there on the calibration fold."""
 
     value: float
@@ -37,7 +37,7 @@ class Threshold(Part):
     specificity: float
 
 
-P = TypeVar("P", bound=Part)
+P = TypeVar("P", bound=ManifestPart)
 
 
 def sha256(file: Path) -> str:

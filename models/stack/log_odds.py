@@ -18,7 +18,7 @@ Array = NDArray[np.float64]
 BATCH = 32
 
 
-def of_classifier(released: classifier.Artifact, images: Sequence[Path]) -> Array:
+def of_classifier(released: classifier.ClassifierArtifact, images: Sequence[Path]) -> Array:
     """Calibrated melanoma log-odds [N] of the default file. Raises OSError naming an image that cannot be read."""
     geometry = released.manifest.input
     session = _session(released.folder / released.manifest.default)
@@ -31,7 +31,7 @@ def of_classifier(released: classifier.Artifact, images: Sequence[Path]) -> Arra
     return logit(np.concatenate(probabilities).astype(np.float64))
 
 
-def of_vlm(released: vlm.Artifact, images: Sequence[Path]) -> Array:
+def of_vlm(released: vlm.VlmArtifact, images: Sequence[Path]) -> Array:
     """Raw log-odds of Yes [N], scored as in serving.
 
     Raises ArtifactError without a graph, ValueError when an answer is neither Yes nor No.

@@ -35,8 +35,8 @@ Reporter = Callable[[str], None]
 class Pair:
     """The two models of a stack, and the calibration of their log-odds."""
 
-    classifier: classifiers.Artifact
-    vlm: vlms.Artifact
+    classifier: classifiers.ClassifierArtifact
+    vlm: vlms.VlmArtifact
 
     @property
     def base(self) -> float:
@@ -119,10 +119,12 @@ def _paths(data: Path, held_out: out_of_fold.OutOfFold) -> list[Path]:
     return [paths[digest] for digest in held_out.pictures]
 
 
-def _check_scores(released: classifiers.Artifact, scores: Array, computed: Array) -> None:
+def _check_scores(released: classifiers.ClassifierArtifact, scores: Array, computed: Array) -> None:
     """Check that the scores for the nested folds are this classifier's."""
     stated = json.loads((released.folder / "manifest.json").read_text())["calibration"]
-    fitted = class_scores.Calibration(stated["temperature"], tuple(stated["bias"]), stated["slope"], stated["offset"])
+    fitted = class_scores.ScoreCalibration(
+        stated["temperature"], tuple(stated["bias"]), stated["slope"], stated["offset"]
+    )
     difference = float(np.abs(class_scores.melanoma_logit(fitted.apply(scores)) - computed).max())
     if difference > SAME:
         raise ValueError(

@@ -4,7 +4,7 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from models.classifier.serving.artifact import MODEL_FILE, Artifact
+from models.classifier.serving.artifact import MODEL_FILE, ClassifierArtifact
 from models.classifier.serving.preprocess import prepare
 from services.classifier import heatmap, metrics, quality
 from services.classifier.batcher import Batcher
@@ -23,7 +23,7 @@ OVERSAMPLING = 2
 class Classifier:
     """One released artifact, answering with one of its files: thresholds and figures are that file's."""
 
-    def __init__(self, artifact: Artifact, engine: Engine, decoders: int, file: str = MODEL_FILE) -> None:
+    def __init__(self, artifact: ClassifierArtifact, engine: Engine, decoders: int, file: str = MODEL_FILE) -> None:
         self.manifest, self.engine = artifact.manifest, engine
         self.variant = self.manifest.files[file]
         self.model = ModelInfo(name=self.manifest.name, version=self.manifest.version, sha256=self.variant.sha256)

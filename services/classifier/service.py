@@ -4,7 +4,7 @@ import bentoml
 import structlog
 from starlette.requests import Request
 
-from models.classifier.serving.artifact import RELEASED, STORE_NAME, Artifact
+from models.classifier.serving.artifact import RELEASED, STORE_NAME, ClassifierArtifact
 from models.common.artifact import ArtifactError
 from services.classifier import metrics
 from services.classifier.core import Classifier
@@ -23,7 +23,7 @@ telemetry.configure("classifier")
 settings = load()
 try:
     # At import, so that the process ends with these words: a worker that fails later is started again for ever.
-    artifact = Artifact.load(artifact_folder(settings.classifier_artifact, RELEASED, STORE_NAME))
+    artifact = ClassifierArtifact.load(artifact_folder(settings.classifier_artifact, RELEASED, STORE_NAME))
     threads = settings.threads or usable_cores()
     engine = factory.make(settings, artifact, threads)
 except (ArtifactError, ProviderError) as error:

@@ -3,7 +3,7 @@
 import time
 from typing import Any
 
-from models.vlm.serving.artifact import Artifact
+from models.vlm.serving.artifact import VlmArtifact
 from models.vlm.serving.preprocess import LLAMA, View, encode, null_image, prepare
 from models.vlm.serving.scoring import UnusableDistribution, Verdict, score
 from services.common import images, tracing
@@ -29,7 +29,7 @@ class Verdicts:
     With a release the answer is calibrated, once the engine has shown that it runs the released model.
     """
 
-    def __init__(self, engine: VisionEngine | None, decoders: int, release: Artifact | None = None) -> None:
+    def __init__(self, engine: VisionEngine | None, decoders: int, release: VlmArtifact | None = None) -> None:
         self.engine = engine
         self.release = release
         self._sha256 = release.sha256 if release else None

@@ -12,13 +12,13 @@ from benchmarks import pad_measure, pad_models, pad_page, pad_people
 from benchmarks.pad_people import Person
 from fusion import questionnaire
 from models.classifier.evaluation import statistics
-from models.classifier.serving.artifact import RELEASED, Artifact
+from models.classifier.serving.artifact import RELEASED, ClassifierArtifact
 
 COLUMNS = (
     "file", "malignant", "group", "age", "sex", "site", "skin_cancer_history", "cancer_history", "fitspatrick",
     "itch", "grew", "changed", "bleed", "biopsed", "diameter_1",
 )  # fmt: skip
-ARTIFACT = Artifact.load(RELEASED)
+ARTIFACT = ClassifierArtifact.load(RELEASED)
 
 
 def record(**known: str) -> dict[str, str]:

@@ -6,8 +6,9 @@ import subprocess
 import sys
 import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
 import httpx2
 import pytest
@@ -92,10 +93,17 @@ def test_a_bento_serves_with_its_own_lock(store: Path, tmp_path: Path, role: str
         processes.stop([child])
 
 
-@pytest.mark.parametrize(("role", "released"), [("classifier", classifier), ("vlm", vlm)])
-def test_a_models_bento_takes_it_from_the_store(store: Path, role: str, released: ModuleType) -> None:
-    folder = next((store / "bentos" / f"melalog-{role}").glob("*/bento.yaml")).parent
-    info = yaml.safe_load((folder / "bento.yaml").read_text())
-    digest = released.Artifact.load(released.RELEASED).digest
-    assert [model["tag"] for model in info["models"]] == [f"melalog-{role}:{digest}"]
-    assert not list(folder.glob("src/**/*.onnx"))
+@pytest.mark.parametrize(
+    ("role", "load", "folder"),
+    [
+        ("classifier", classifier.ClassifierArtifact.load, classifier.RELEASED),
+        ("vlm", vlm.VlmArtifact.load, vlm.RELEASED),
+    ],
+)
+def test_a_models_bento_takes_it_from_the_store(
+    store: Path, role: str, load: Callable[[Path], Any], folder: Path
+) -> None:
+    bento = next((store / "bentos" / f"melalog-{role}").glob("*/bento.yaml")).parent
+    info = yaml.safe_load((bento / "bento.yaml").read_text())
+    assert [model["tag"] for model in info["models"]] == [f"melalog-{role}:{load(folder).digest}"]
+    assert not list(bento.glob("src/**/*.onnx"))

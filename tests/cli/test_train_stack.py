@@ -29,7 +29,7 @@ from tests.pictures import lesion
 N = 48
 
 
-def raw_scores(artifact: classifiers.Artifact, pictures: list[Path]) -> np.ndarray:
+def raw_scores(artifact: classifiers.ClassifierArtifact, pictures: list[Path]) -> np.ndarray:
     """What the graph's calibration was applied to, up to a constant: its classes, with the calibration undone."""
     calibration = json.loads((artifact.folder / "manifest.json").read_text())["calibration"]
     wanted = artifact.manifest.input
@@ -55,7 +55,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with (work / "data" / "ham10000" / "ham10000.csv").open("w", newline="") as file:
         csv.writer(file).writerows([("file", "dx", "group", "split", "sha256"), *records])
     shutil.copytree(classifiers.RELEASED, work / "classifier")
-    scores = raw_scores(classifiers.Artifact.load(work / "classifier"), [row.path for row in rows[:N]])
+    scores = raw_scores(classifiers.ClassifierArtifact.load(work / "classifier"), [row.path for row in rows[:N]])
     out_of_fold.write(work / "classifier" / out_of_fold.FILE, rows[:N], np.zeros(N, int), scores)
     return work
 
@@ -76,7 +76,7 @@ def test_the_stack_is_for_the_digests_that_findings_carry(trained: Path) -> None
     stack = json.loads((trained / "stack.json").read_text())
     manifest = json.loads((trained / "manifest.json").read_text())
     assert stack["classifier_sha256"] == hashlib.sha256((classifiers.RELEASED / "model.onnx").read_bytes()).hexdigest()
-    assert stack["vlm_sha256"] == vlms.Artifact.load(vlms.RELEASED).sha256
+    assert stack["vlm_sha256"] == vlms.VlmArtifact.load(vlms.RELEASED).sha256
     assert manifest["files"]["stack.json"] == hashlib.sha256((trained / "stack.json").read_bytes()).hexdigest()
     assert stack["classifier"] >= 0
     assert stack["vlm"] >= 0
@@ -118,13 +118,15 @@ def test_a_data_folder_without_the_pictures_is_named(work: Path, tmp_path: Path)
 
 def test_the_released_stack_is_for_the_released_models() -> None:
     stack = json.loads((stack_release.RELEASED / "stack.json").read_text())
-    pair = stack_release.Pair(classifiers.Artifact.load(classifiers.RELEASED), vlms.Artifact.load(vlms.RELEASED))
+    pair = stack_release.Pair(
+        classifiers.ClassifierArtifact.load(classifiers.RELEASED), vlms.VlmArtifact.load(vlms.RELEASED)
+    )
     default = pair.classifier.manifest.files[pair.classifier.manifest.default]
     assert (stack["classifier_sha256"], stack["vlm_sha256"]) == (default.sha256, pair.vlm.sha256)
 
 
 def test_the_vlm_is_scored_as_the_service_does(work: Path) -> None:
-    released = vlms.Artifact.load(vlms.RELEASED)
+    released = vlms.VlmArtifact.load(vlms.RELEASED)
     path = work / "data/ham10000/images/3.png"
     engine = EmbeddedEngine(released, threads=1)
     view = released.manifest.input

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from models.vlm.serving.artifact import MANIFEST, RELEASED, Artifact
+from models.vlm.serving.artifact import MANIFEST, RELEASED, VlmArtifact
 from models.vlm.serving.preprocess import LLAMA, View
 from services.vlm.core import QUESTION
 from services.vlm.engine.vllm.ready import probe
@@ -97,7 +97,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, command: list[str]) -> Serv
     from export import vlm  # noqa: PLC0415  (it needs the train extra)
 
     vlm.merge(RELEASED / "base", RELEASED / "adapter", folder, "float32")
-    manifest = Artifact.load(RELEASED).manifest
+    manifest = VlmArtifact.load(RELEASED).manifest
     return Served(folder, manifest.question, manifest.input, RELEASED)
 
 

@@ -16,12 +16,12 @@ from torch import nn
 
 from export import classifier_folder as export
 from export import fit_ood, graph
-from models.classifier.calibration.class_scores import Calibration
+from models.classifier.calibration.class_scores import ScoreCalibration
 from models.classifier.data import image_pool, table
 from models.classifier.data.labels import CLASSES, MALIGNANT, MELANOMA
 from models.classifier.evaluation import measurement, non_lesions
 from models.classifier.network.networks import Ensemble, Served, build
-from models.classifier.serving.artifact import MODEL_FILE, Artifact
+from models.classifier.serving.artifact import MODEL_FILE, ClassifierArtifact
 from models.classifier.training.config import TrainConfig
 from models.classifier.training.folds import Folds, make_folds
 from models.classifier.training.loop import Trainer
@@ -46,8 +46,8 @@ class Release:
     network: nn.Module
 
     @property
-    def artifact(self) -> Artifact:
-        return Artifact.load(self.folder)
+    def artifact(self) -> ClassifierArtifact:
+        return ClassifierArtifact.load(self.folder)
 
 
 def photographs(folder: Path, n: int) -> list[table.Row]:
@@ -78,7 +78,7 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
     rows = fit_ood.Rows([*folds.train, *photographs(work / "photos", 80)], [*folds.calibration, *photographs(work, 40)])
     written = export.write(folder, network, config, folds, "1.0.0", views=2, ood_rows=rows)
     yield Release(written, data, config, folds, network)
-    Artifact.load(folder)
+    ClassifierArtifact.load(folder)
     torch.set_num_threads(threads)
 
 
@@ -143,7 +143,7 @@ def test_the_graph_keeps_the_contract(release: Release) -> None:
 
 def test_the_graph_computes_what_torch_computes_calibration_included(release: Release) -> None:
     stored = json.loads((release.folder / "manifest.json").read_text())["calibration"]
-    served = Served(release.network, Calibration(stored["temperature"], tuple(stored["bias"])), views=2).eval()
+    served = Served(release.network, ScoreCalibration(stored["temperature"], tuple(stored["bias"])), views=2).eval()
     batch = np.random.default_rng(1).integers(0, 256, (4, 40, 40, 3), np.uint8)
     with torch.inference_mode():
         expected = served(torch.from_numpy(batch))
@@ -157,7 +157,7 @@ def test_the_graph_scores_a_picture_as_it_was_scored_for_calibration(release: Re
     """Two paths from bytes to scores, one in torch for fitting and one in the graph: scaling and order must agree."""
     stored = json.loads((release.folder / "manifest.json").read_text())["calibration"]
     batch = np.random.default_rng(3).integers(0, 256, (4, 40, 40, 3), np.uint8)
-    fitted = Calibration(stored["temperature"], tuple(stored["bias"]))
+    fitted = ScoreCalibration(stored["temperature"], tuple(stored["bias"]))
     views = [raw_scores(release.network, view) for view in (batch, np.ascontiguousarray(batch[:, :, ::-1]))]
     expected = softmax(fitted.apply(np.mean(views, axis=0)), axis=1)
     assert measurement.run(release.folder / MODEL_FILE, batch)["classes"] == pytest.approx(expected, abs=1e-5)
@@ -170,7 +170,7 @@ def test_a_picture_alone_or_in_a_batch_gives_the_same(release: Release) -> None:
     assert together == pytest.approx(np.array(alone), abs=1e-5)
 
 
-def classify(artifact: Artifact, data: bytes) -> ClassifyResponse:
+def classify(artifact: ClassifierArtifact, data: bytes) -> ClassifyResponse:
     answering = Classifier(artifact, OnnxEngine(artifact.folder / MODEL_FILE, 1), decoders=1)
     answering.warm_up()
     try:
@@ -204,7 +204,7 @@ def test_figures_are_measured_on_the_file_and_stored(release: Release, tmp_path:
     for file in release.folder.iterdir():
         (copy / file.name).write_bytes(file.read_bytes())
     export.add_metrics(copy, figures)
-    stored = Artifact.load(copy).manifest.files[MODEL_FILE].metrics
+    stored = ClassifierArtifact.load(copy).manifest.files[MODEL_FILE].metrics
     assert stored["melanoma_auc"].n == len(rows)
     assert stored["melanoma_auc"].data == "ham10000 test"
     assert stored["melanoma_auc"].value == pytest.approx(figures["melanoma_auc"]["value"])
@@ -277,7 +277,7 @@ def test_two_networks_that_normalise_each_their_own_way_are_one_graph(tmp_path: 
     torch.manual_seed(5)
     first, second = build("test_efficientnet"), build("test_efficientnet", pad_type="same", normalisation="half")
     both = Ensemble([first, second]).eval()
-    fitted = Calibration(1.3, tuple(np.linspace(-1, 1, 7)), slope=1.2, offset=-0.3)
+    fitted = ScoreCalibration(1.3, tuple(np.linspace(-1, 1, 7)), slope=1.2, offset=-0.3)
     batch = np.random.default_rng(6).integers(0, 256, (3, 40, 40, 3), np.uint8)
     export.write_graph(both, fitted, 40, tmp_path / MODEL_FILE, checked=batch)
     found = measurement.run(tmp_path / MODEL_FILE, batch)
@@ -296,7 +296,7 @@ def test_another_networks_file_under_this_manifest_is_refused(release: Release, 
     model[len(model) // 2] ^= 1
     (tmp_path / MODEL_FILE).write_bytes(model)
     with pytest.raises(ArtifactError, match=MODEL_FILE):
-        Artifact.load(tmp_path)
+        ClassifierArtifact.load(tmp_path)
 
 
 def test_pictures_are_prepared_as_the_manifest_says(release: Release, tmp_path: Path) -> None:

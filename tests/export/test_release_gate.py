@@ -11,10 +11,10 @@ from scipy.special import softmax
 
 from export import classifier_folder, ensemble, held_out, release_gate
 from models.classifier.calibration import out_of_fold
-from models.classifier.calibration.class_scores import Calibration
+from models.classifier.calibration.class_scores import ScoreCalibration
 from models.classifier.data.labels import MELANOMA
 from models.classifier.evaluation import statistics
-from models.classifier.serving.artifact import Artifact
+from models.classifier.serving.artifact import ClassifierArtifact
 from models.common.artifact import sha256
 from tests.export.factory import add_to_bias, change, melalog, seal
 
@@ -42,12 +42,12 @@ def tolerant(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def gate(candidate: Path, released: Path, work: Path) -> dict[str, release_gate.ReleaseCheck]:
-    checks = release_gate.checks(Artifact.load(candidate), Artifact.load(released), work / "data")
+    checks = release_gate.checks(ClassifierArtifact.load(candidate), ClassifierArtifact.load(released), work / "data")
     return {check.name: check for check in checks}
 
 
 def test_several_runs_become_one_artifact_that_says_where_it_comes_from(work: Path) -> None:
-    manifest = Artifact.load(work / "both").manifest
+    manifest = ClassifierArtifact.load(work / "both").manifest
     assert manifest.name == "test_efficientnet+test_efficientnet"
     assert manifest.provenance is not None
     assert manifest.provenance.command.startswith("melalog")
@@ -65,10 +65,10 @@ def test_several_runs_become_one_artifact_that_says_where_it_comes_from(work: Pa
 def test_a_candidate_no_worse_takes_the_released_place(candidate: Path, released: Path, work: Path) -> None:
     output = melalog("release", candidate, "--data", work / "data", "--released", released, "--dry-run")
     assert "every check passed; --dry-run" in output
-    assert Artifact.load(released).manifest.name == "test_efficientnet"
+    assert ClassifierArtifact.load(released).manifest.name == "test_efficientnet"
     output = melalog("release", candidate, "--data", work / "data", "--released", released)
     assert "REFUSED" not in output
-    assert Artifact.load(released).manifest.name == "test_efficientnet+test_efficientnet"
+    assert ClassifierArtifact.load(released).manifest.name == "test_efficientnet+test_efficientnet"
     assert {path.name for path in released.parent.iterdir()} == {"candidate", "released"}
 
 
@@ -140,17 +140,17 @@ def test_slope_and_offset_count(candidate: Path, released: Path, work: Path) -> 
     """A graph with Platt's calibration gives its stored scores again only with all of it."""
     loaded = ensemble.load([work / "run1", work / "run2"])
     stored = json.loads((candidate / "manifest.json").read_text())["calibration"]
-    fitted = Calibration(stored["temperature"], tuple(stored["bias"]), slope=0.6, offset=0.8)
+    fitted = ScoreCalibration(stored["temperature"], tuple(stored["bias"]), slope=0.6, offset=0.8)
     classifier_folder.write_graph(loaded.network, fitted, 40, candidate / "model.onnx", views=2)
     seal(candidate)
-    assert not next(iter(held_out.reproduced(Artifact.load(candidate), work / "data"))).passed
+    assert not next(iter(held_out.reproduced(ClassifierArtifact.load(candidate), work / "data"))).passed
     change(candidate, calibration={**stored, "slope": 0.6, "offset": 0.8})
-    checks = list(held_out.reproduced(Artifact.load(candidate), work / "data"))
+    checks = list(held_out.reproduced(ClassifierArtifact.load(candidate), work / "data"))
     assert [check.passed for check in checks] == [True], checks
     stored = out_of_fold.read(candidate / "out_of_fold.csv")
     p = softmax(fitted.apply(stored.scores), axis=1)[:, MELANOMA]
     ece = statistics.expected_calibration_error(np.array([row.melanoma for row in stored.rows], np.float64), p)
-    check = next(held_out.calibrated(Artifact.load(candidate), work / "data"))
+    check = next(held_out.calibrated(ClassifierArtifact.load(candidate), work / "data"))
     assert f"ECE {ece:.3f} of model.onnx itself on {len(p)} images" in check.detail
 
 

@@ -10,7 +10,7 @@ from export import ensemble, held_out
 from models.classifier.calibration import out_of_fold
 from models.classifier.data import table
 from models.classifier.network import initial_weights
-from models.classifier.serving.artifact import Artifact
+from models.classifier.serving.artifact import ClassifierArtifact
 from models.classifier.training.config import TrainConfig
 from models.classifier.training.folds import make_folds
 from tests.export.factory import PLAN, add_to_bias, melalog
@@ -125,7 +125,7 @@ def test_networks_of_folds_are_calibrated_on_out_of_fold_predictions(
     )
     output = export(work, tmp_path / "out", crossed / "refit", words=words)
     assert "candidate written to" in output
-    artifact = Artifact.load(tmp_path / "out")
+    artifact = ClassifierArtifact.load(tmp_path / "out")
     predictions = out_of_fold.read(crossed / "out_of_fold.csv")
     assert artifact.manifest.calibration.n == sum(row.source == "ham10000" for row in predictions.rows)
     assert "out-of-fold predictions of 2 folds" in artifact.manifest.calibration.data
@@ -138,7 +138,7 @@ def test_networks_of_folds_are_calibrated_on_out_of_fold_predictions(
     assert "are not computed again" in checks[0].detail
     assert "out-of-fold predictions of 2 folds" in checks[-1].detail
     add_to_bias(tmp_path / "out", 3.0)
-    assert not list(held_out.reproduced(Artifact.load(tmp_path / "out"), work / "data"))[-1].passed
+    assert not list(held_out.reproduced(ClassifierArtifact.load(tmp_path / "out"), work / "data"))[-1].passed
 
 
 def test_predictions_of_one_fold_calibrate_nothing(work: Path, tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ def test_own_pictures_alone_become_a_candidate_that_says_what_was_not_measured(t
     assert "released" not in output.replace("the released model", "")
     assert f"candidate written to {tmp_path / 'run' / 'artifact'}" in output
     assert "not measured: ham10000 test: not in the data folder" in output
-    artifact = Artifact.load(tmp_path / "run" / "artifact")
+    artifact = ClassifierArtifact.load(tmp_path / "run" / "artifact")
     assert artifact.manifest.files["model.onnx"].metrics["clinic_test_melanoma_auc"].n == 14
     assert artifact.manifest.provenance is not None
     assert artifact.manifest.provenance.out_of_fold_sha256

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from cli.main import app
 from export import fp16, int8, triton_repository, variants
 from models.classifier.evaluation import measurement
-from models.classifier.serving.artifact import MODEL_FILE, RELEASED, Artifact
+from models.classifier.serving.artifact import MODEL_FILE, RELEASED, ClassifierArtifact
 from models.common.artifact import ArtifactError
 from tests.pictures import lesion
 
@@ -26,15 +26,15 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # onnxruntime's quantiser war
 
 @pytest.fixture(scope="module")
 def cache() -> np.ndarray:
-    size = Artifact.load(RELEASED).manifest.input.size
+    size = ClassifierArtifact.load(RELEASED).manifest.input.size
     return np.stack([np.asarray(lesion(size, size, seed=seed)) for seed in range(8)])
 
 
 @pytest.fixture
-def artifact(tmp_path: Path) -> Artifact:
+def artifact(tmp_path: Path) -> ClassifierArtifact:
     folder = tmp_path / "artifact"
     shutil.copytree(RELEASED, folder)
-    return Artifact.load(folder)
+    return ClassifierArtifact.load(folder)
 
 
 def test_int8_keeps_the_contract_and_about_the_answers(
@@ -57,10 +57,10 @@ def test_fp16_keeps_types_and_answers(cache: np.ndarray, tmp_path: Path) -> None
     assert found["classes"] == pytest.approx(reference["classes"], abs=0.01)
 
 
-def test_a_variant_is_named_with_its_hash_and_a_failure_leaves_the_artifact_alone(artifact: Artifact) -> None:
+def test_a_variant_is_named_with_its_hash_and_a_failure_leaves_the_artifact_alone(artifact: ClassifierArtifact) -> None:
     entry = {"thresholds": {}, "metrics": {}}
     variants.add(artifact, "model.fp16.onnx", "fp16", lambda path: path.write_bytes(b"graph"), entry)
-    added = Artifact.load(artifact.folder)
+    added = ClassifierArtifact.load(artifact.folder)
     assert added.manifest.files["model.fp16.onnx"].precision == "fp16"
 
     def fails(path: Path) -> None:
@@ -69,10 +69,10 @@ def test_a_variant_is_named_with_its_hash_and_a_failure_leaves_the_artifact_alon
 
     with pytest.raises(OSError, match="No space"):
         variants.add(added, "model.int8.onnx", "int8", fails, entry)
-    assert set(Artifact.load(artifact.folder).manifest.files) == {MODEL_FILE, "model.fp16.onnx"}
+    assert set(ClassifierArtifact.load(artifact.folder).manifest.files) == {MODEL_FILE, "model.fp16.onnx"}
     (artifact.folder / "model.fp16.onnx").write_bytes(b"tampered")
     with pytest.raises(ArtifactError, match=r"model\.fp16\.onnx is not the file that was released"):
-        Artifact.load(artifact.folder)
+        ClassifierArtifact.load(artifact.folder)
 
 
 def decided(p: list[float], truth: list[int]) -> measurement.Decided:
@@ -106,10 +106,10 @@ def test_a_variant_is_measured_on_what_it_says_itself() -> None:
     assert (figure["value"], figure["data"], figure["n"]) == (15 / 16, "some fold", 8)
 
 
-def test_a_variant_made_again_or_served_by_default_leaves_an_artifact_that_loads(artifact: Artifact) -> None:
+def test_a_variant_made_again_or_served_by_default_leaves_an_artifact_that_loads(artifact: ClassifierArtifact) -> None:
     entry = {"thresholds": {}, "metrics": {}}
     variants.add(artifact, "model.int8.onnx", "int8", lambda path: path.write_bytes(b"one"), entry, default=True)
-    assert Artifact.load(artifact.folder).manifest.default == "model.int8.onnx"
+    assert ClassifierArtifact.load(artifact.folder).manifest.default == "model.int8.onnx"
 
     def killed(path: Path) -> None:
         path.write_bytes(b"two")
@@ -119,7 +119,7 @@ def test_a_variant_made_again_or_served_by_default_leaves_an_artifact_that_loads
         variants.add(artifact, "model.int8.onnx", "int8", killed, entry)
     assert (artifact.folder / "model.int8.onnx").read_bytes() == b"one"
     variants.add(artifact, "model.int8.onnx", "int8", lambda path: path.write_bytes(b"two"), entry)
-    again = Artifact.load(artifact.folder)
+    again = ClassifierArtifact.load(artifact.folder)
     assert (again.folder / again.manifest.default).read_bytes() == b"two"
     assert not list(artifact.folder.glob("*.unfinished"))
 
@@ -148,7 +148,7 @@ def test_the_triton_repository_is_what_triton_reads(tmp_path: Path, device: str,
     assert [warm.batch_size for warm in config.model_warmup] == [1, 8]
 
 
-def test_a_tampered_artifact_is_not_exported(artifact: Artifact, tmp_path: Path) -> None:
+def test_a_tampered_artifact_is_not_exported(artifact: ClassifierArtifact, tmp_path: Path) -> None:
     manifest = json.loads((artifact.folder / "manifest.json").read_text())
     manifest["files"][MODEL_FILE]["sha256"] = "0" * 64
     (artifact.folder / "manifest.json").write_text(json.dumps(manifest))
@@ -165,7 +165,7 @@ def refused(folder: Path, data: Path, *options: str) -> str:
 
 
 def test_held_out_pictures_are_those_of_the_artifacts_own_plan_or_nothing_is_made(
-    artifact: Artifact, tmp_path: Path
+    artifact: ClassifierArtifact, tmp_path: Path
 ) -> None:
     """A plan that cannot be read is named; one that gives other training rows is refused, whoever names it."""
     path = artifact.folder / "manifest.json"

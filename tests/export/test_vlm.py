@@ -10,7 +10,7 @@ from export import vlm, vlm_graph
 from export.vlm_layout import check_layout
 from models.vlm.data import conversation
 from models.vlm.evaluation.predict import log_odds
-from models.vlm.serving.artifact import MODEL_FILE, RELEASED, Artifact
+from models.vlm.serving.artifact import MODEL_FILE, RELEASED, VlmArtifact
 from models.vlm.vlm_errors import AdapterError
 
 BASE, ADAPTER = RELEASED / "base", RELEASED / "adapter"
@@ -29,7 +29,7 @@ def test_the_merged_checkpoint_is_one_the_engine_loads(merged: Path) -> None:
 
 
 def test_the_shipped_graph_is_that_checkpoint(merged: Path) -> None:
-    manifest = Artifact.load(RELEASED).manifest
+    manifest = VlmArtifact.load(RELEASED).manifest
     model, processor = vlm.load(merged)
     assert manifest.prompt_ids == conversation.encode(processor, manifest.question).prompt
     images = vlm.probe_images(manifest.input, 16)
@@ -39,7 +39,7 @@ def test_the_shipped_graph_is_that_checkpoint(merged: Path) -> None:
 
 
 def test_the_adapter_is_what_makes_the_answer() -> None:
-    manifest = Artifact.load(RELEASED).manifest
+    manifest = VlmArtifact.load(RELEASED).manifest
     images = vlm.probe_images(manifest.input, 8)
     without = vlm.p_yes(*vlm.load(BASE), images, manifest.question)
     with_adapter = vlm.p_yes(*vlm.load(BASE, ADAPTER), images, manifest.question)

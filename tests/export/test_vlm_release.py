@@ -13,7 +13,7 @@ from PIL import Image
 from export import vlm_release
 from models.classifier.data.table import Row
 from models.common.artifact import ArtifactError
-from models.vlm.serving.artifact import Artifact
+from models.vlm.serving.artifact import VlmArtifact
 from models.vlm.serving.preprocess import View
 
 VIEW = View(size=16, geometry="squash", resample="bilinear")
@@ -91,7 +91,7 @@ def test_the_manifest_holds_every_file(rows: list[Row], tmp_path: Path) -> None:
     assert list(written.manifest.engine_files) == ["merged/weights.bin"]
     assert json.loads((folder / "manifest.json").read_text())["schema_version"] == 1
     shutil.rmtree(folder / "merged")
-    Artifact.load(folder)  # the engine's machine has it
+    VlmArtifact.load(folder)  # the engine's machine has it
     (folder / "model.onnx").write_bytes(b"another")
     with pytest.raises(ArtifactError, match="differs from the manifest"):
-        Artifact.load(folder)
+        VlmArtifact.load(folder)

@@ -51,7 +51,7 @@ def test_a_picture_is_assessed_by_all_four(system: Containers) -> None:
     assert body["degraded"] == []
     assert {body["findings"][name]["status"] for name in ("classifier", "vlm")} == {"ok"}
     found = httpx2.get(f"{system.url}/v1/models", timeout=10, trust_env=False).json()
-    pictures, words = classifier.Artifact.load(classifier.RELEASED), vlm.Artifact.load(vlm.RELEASED)
+    pictures, words = classifier.ClassifierArtifact.load(classifier.RELEASED), vlm.VlmArtifact.load(vlm.RELEASED)
     released = {"classifier": pictures.manifest.files[classifier.MODEL_FILE].sha256, "vlm": words.sha256}
     for name, digest in released.items():
         assert body["findings"][name]["model"]["sha256"] == found[name]["sha256"] == digest

@@ -16,7 +16,7 @@ Method = Literal["temperature", "bcts", "platt"]
 
 
 @dataclass(frozen=True)
-class Calibration:
+class ScoreCalibration:
     """Scores are raw / temperature + bias; then the melanoma logit becomes slope * logit + offset."""
 
     temperature: float
@@ -38,7 +38,7 @@ def melanoma_logit(scores: Array) -> Array:
     return logit
 
 
-def fit(raw: Array, labels: NDArray[np.int64], prior_weight: float = 1e-3, method: Method = "bcts") -> Calibration:
+def fit(raw: Array, labels: NDArray[np.int64], prior_weight: float = 1e-3, method: Method = "bcts") -> ScoreCalibration:
     """Fit by log loss on held-out raw scores [N, C]; a little ridge on the biases steadies rare classes."""
     if method not in get_args(Method):
         raise ValueError(f"there is no calibration method {method!r}: choose one of {', '.join(get_args(Method))}")
@@ -53,11 +53,11 @@ def fit(raw: Array, labels: NDArray[np.int64], prior_weight: float = 1e-3, metho
     found = minimize(loss, np.zeros(raw.shape[1] + 1), method="L-BFGS-B", bounds=[(None, None), *fixed])
     if not found.success:
         raise RuntimeError(f"calibration did not converge: {found.message}")
-    fitted = Calibration(float(np.exp(-found.x[0])), tuple(float(b) for b in found.x[1:]))
+    fitted = ScoreCalibration(float(np.exp(-found.x[0])), tuple(float(b) for b in found.x[1:]))
     return _platt(fitted, raw, labels == MELANOMA) if method == "platt" else fitted
 
 
-def _platt(fitted: Calibration, raw: Array, truth: NDArray[np.bool_]) -> Calibration:
+def _platt(fitted: ScoreCalibration, raw: Array, truth: NDArray[np.bool_]) -> ScoreCalibration:
     logit, sign = melanoma_logit(fitted.apply(raw)), np.where(truth, 1.0, -1.0)
 
     def loss(parameters: Array) -> float:

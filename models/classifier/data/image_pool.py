@@ -42,7 +42,7 @@ def load(rows: Sequence[Row], size: int, geometry: Geometry, resample: Filter) -
     return pictures
 
 
-class Pictures:
+class ImagePool:
     """Prepared pictures by row number: read once when they fit into memory, else when asked for."""
 
     def __init__(self, rows: Sequence[Row], config: TrainConfig, size: int) -> None:

@@ -14,7 +14,7 @@ from models.classifier.data import image_pool, table
 from models.classifier.data.labels import MALIGNANT, MELANOMA
 from models.classifier.evaluation import statistics
 from models.classifier.evaluation.statistics import Array
-from models.classifier.serving.artifact import MODEL_FILE, Artifact
+from models.classifier.serving.artifact import MODEL_FILE, ClassifierArtifact
 
 BATCH = 32
 Outputs = Mapping[str, NDArray[Any]]
@@ -72,12 +72,12 @@ def decide(found: Outputs, rows: Sequence[table.Row], endpoint: Endpoint) -> Dec
     )
 
 
-def outputs(artifact: Artifact, rows: Sequence[table.Row], file: str = MODEL_FILE) -> dict[str, NDArray[Any]]:
+def outputs(artifact: ClassifierArtifact, rows: Sequence[table.Row], file: str = MODEL_FILE) -> dict[str, NDArray[Any]]:
     """Every output of the graph for these pictures, in their order."""
     return run(artifact.folder / file, prepared(artifact, rows))
 
 
-def prepared(artifact: Artifact, rows: Sequence[table.Row]) -> NDArray[np.uint8]:
+def prepared(artifact: ClassifierArtifact, rows: Sequence[table.Row]) -> NDArray[np.uint8]:
     """The graph's input for these pictures, uint8 [N, S, S, 3]. Raises ValueError naming one that cannot be read."""
     wanted = artifact.manifest.input
     return image_pool.load(rows, wanted.size, wanted.geometry, wanted.resample)

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from models.classifier.serving.artifact import MODEL_FILE, Artifact
+from models.classifier.serving.artifact import MODEL_FILE, ClassifierArtifact
 from models.classifier.training.config import TrainConfig, expand
 from models.common.artifact import ArtifactError
 from models.common.files import replacing
@@ -186,7 +186,7 @@ def _uncovered(network: Any) -> list[str]:
 def _from_released(network: Any, folder: Path, sample: Callable[[], Tensor]) -> None:
     """From the graph of a released folder, in which batch norm is folded into the convolutions."""
     try:
-        Artifact.load(folder)
+        ClassifierArtifact.load(folder)
         tensors = onnx.load(folder / MODEL_FILE).graph.initializer
     except (ArtifactError, OSError) as error:
         raise ValueError(f"initial: {folder} is no released classifier: {error}") from None

@@ -7,7 +7,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from models.classifier.calibration.class_scores import Calibration
+from models.classifier.calibration.class_scores import ScoreCalibration
 from models.classifier.data.labels import CLASSES, MALIGNANT, MELANOMA
 from models.classifier.network.ood import OodDetector
 from models.classifier.network.saliency import activation_map, scaled
@@ -144,7 +144,7 @@ class Served(nn.Module):
     OUTPUTS = ("melanoma", "malignant", "classes", "logit", "ood", "heatmap", "embedding", "photograph")
 
     def __init__(
-        self, network: nn.Module, calibration: Calibration, gate: OodDetector | None = None, views: int = 1
+        self, network: nn.Module, calibration: ScoreCalibration, gate: OodDetector | None = None, views: int = 1
     ) -> None:
         """`gate`: where there is none, `ood` is the free energy and there is no `photograph`."""
         super().__init__()

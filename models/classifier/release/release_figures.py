@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from models.classifier.data import table
 from models.classifier.data.labels import MELANOMA
 from models.classifier.evaluation import measurement, statistics, subgroups
-from models.classifier.serving.artifact import MODEL_FILE, Artifact
+from models.classifier.serving.artifact import MODEL_FILE, ClassifierArtifact
 from models.classifier.training import folds
 from models.classifier.training.config import TrainConfig, expand
 
@@ -28,7 +28,7 @@ PROBED = ("ham10000", "isic2017")
 
 
 @dataclass(frozen=True)
-class Measured:
+class ReleaseFigures:
     """`figures` by name; `subgroups` as the manifest keeps them; `skipped`: sentences on what was not measured."""
 
     figures: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -55,9 +55,9 @@ def check_data(config: TrainConfig, data_dir: Path) -> None:
         measurement.released_rows(data_dir, source, split)
 
 
-def measure_release(folder: Path, data_dir: Path) -> Measured:
+def measure_release(folder: Path, data_dir: Path) -> ReleaseFigures:
     """Figures on HAM10000 test, ISIC 2017 test, PAD photographs and the test rows of the plan's own table."""
-    artifact, found = Artifact.load(folder), Measured()
+    artifact, found = ClassifierArtifact.load(folder), ReleaseFigures()
     learned = learned_groups(folder, data_dir)
     for part in _sets(_plan(folder), data_dir):
         rows = [row for row in part.rows if row.group not in learned]
@@ -105,14 +105,14 @@ def _plan(folder: Path) -> TrainConfig:
 
 def learned_groups(folder: Path, data_dir: Path) -> set[str]:
     """Lesions and patients that the artifact's training has seen: none of them may count in a figure."""
-    config, provenance = _plan(folder), Artifact.load(folder).manifest.provenance
+    config, provenance = _plan(folder), ClassifierArtifact.load(folder).manifest.provenance
     everything = provenance is not None and provenance.cross_validated  # its networks have learned all folds
     learned = folds.rows(config, data_dir) if everything else folds.make_folds(config, data_dir).train
     return {row.group for row in learned}
 
 
 def _subgroups(
-    artifact: Artifact,
+    artifact: ClassifierArtifact,
     endpoint: measurement.Endpoint,
     decided: measurement.Decided,
     rows: Sequence[table.Row],
@@ -135,7 +135,7 @@ def _subgroups(
     ]
 
 
-def _shortcut(artifact: Artifact, data_dir: Path) -> dict[str, dict[str, Any]]:
+def _shortcut(artifact: ClassifierArtifact, data_dir: Path) -> dict[str, dict[str, Any]]:
     """How well a linear probe on the embedding tells the set, and melanoma: the first should not be the better.
 
     Nothing where one of the two sets is not there, or too few lesions or patients are on a side of either question.

@@ -8,8 +8,8 @@ from pydantic import Field
 from models.common.artifact import (
     MANIFEST,
     ArtifactError,
+    ManifestPart,
     Measured,
-    Part,
     Threshold,
     check_files,
     read_manifest,
@@ -23,7 +23,7 @@ STORE_NAME = "melalog-classifier"
 RELEASED = Path(__file__).parents[2] / "released" / "classifier"
 
 
-class Calibration(Part):
+class ManifestCalibration(ManifestPart):
     """What the in-graph calibration was fitted on."""
 
     data: str
@@ -33,7 +33,7 @@ class Calibration(Part):
     logit_sd: float = Field(ge=0)
 
 
-class Variant(Part):
+class Variant(ManifestPart):
     """One file of the network, with its own hash and figures. Thresholds: `sensitivity_95` is melanoma's."""
 
     sha256: str
@@ -43,14 +43,14 @@ class Variant(Part):
     calibration_note: str = ""
 
 
-class OutOfDistribution(Part):
+class OutOfDistribution(ManifestPart):
     """How the graph's `ood` is made, and which share of each named set passes `ood_threshold`."""
 
     method: str
     pass_rates: dict[str, float]
 
 
-class ModalityRule(Part):
+class ModalityRule(ManifestPart):
     """A picture is a photograph at or above `threshold` of the graph's `photograph`, dermoscopy below it.
 
     Within `margin` of the threshold it is neither: nobody has been told enough.
@@ -69,7 +69,7 @@ class ModalityRule(Part):
         return "photograph" if photograph >= self.threshold else "dermoscopy"
 
 
-class Conformal(Part):
+class Conformal(ManifestPart):
     """A class is in a picture's set at or above its threshold; see `models.classifier.calibration.conformal`."""
 
     alpha: float = Field(gt=0, lt=1)
@@ -79,7 +79,7 @@ class Conformal(Part):
     set_size: float | None = None
 
 
-class Provenance(Part):
+class Provenance(ManifestPart):
     """Where the artifact comes from: enough to make it again.
 
     cross_validated: calibrated on the out-of-fold predictions of other networks, as its own have learned every fold.
@@ -96,7 +96,7 @@ class Provenance(Part):
     cross_validated: bool = False
 
 
-class Bfloat16(Part):
+class Bfloat16(ManifestPart):
     """model.onnx in bfloat16, with everything that leads to the convolutions `float32_before` left in float32.
 
     Measured on held-out pictures against float32. Without this record nobody has, and it is not served so.
@@ -110,7 +110,7 @@ class Bfloat16(Part):
     n: int
 
 
-class Input(Part):
+class Input(ManifestPart):
     """How a picture becomes the graph's input; `models.classifier.serving.preprocess` does it."""
 
     size: int
@@ -118,7 +118,7 @@ class Input(Part):
     resample: Filter
 
 
-class Manifest(Part):
+class ClassifierManifest(ManifestPart):
     """manifest.json, schema version 1."""
 
     schema_version: Literal[1]
@@ -126,7 +126,7 @@ class Manifest(Part):
     version: str
     input: Input
     classes: tuple[str, ...]
-    calibration: Calibration
+    calibration: ManifestCalibration
     ood_threshold: float | None = None
     ood: OutOfDistribution | None = None
     modality: ModalityRule | None = None
@@ -140,10 +140,10 @@ class Manifest(Part):
     licence: str
 
 
-class Artifact:
+class ClassifierArtifact:
     """A verified folder."""
 
-    def __init__(self, folder: Path, manifest: Manifest) -> None:
+    def __init__(self, folder: Path, manifest: ClassifierManifest) -> None:
         self.folder, self.manifest = folder, manifest
 
     @property
@@ -154,7 +154,7 @@ class Artifact:
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read the manifest and check every file's hash. Raises ArtifactError."""
-        manifest = read_manifest(folder, Manifest, "classifier")
+        manifest = read_manifest(folder, ClassifierManifest, "classifier")
         for name in (MODEL_FILE, manifest.default):
             if name not in manifest.files:
                 raise ArtifactError(f"{folder / MANIFEST} does not name {name}")

@@ -41,7 +41,7 @@ class Lesson:
 
     def __init__(self, rows: Sequence[Row], config: TrainConfig, device: torch.device) -> None:
         self.config, self.device = config, device
-        self.pictures = pictures.Pictures(rows, config, config.cache_size)
+        self.pictures = pictures.ImagePool(rows, config, config.cache_size)
         chances = pictures.chances(rows, config)
         self._chances = None if chances is None else torch.from_numpy(chances)
         self._allowed = pictures.allowed(rows)

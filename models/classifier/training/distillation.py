@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from models.classifier.data.labels import CLASSES
 from models.classifier.network import initial_weights, networks
-from models.classifier.serving.artifact import MODEL_FILE, Artifact
+from models.classifier.serving.artifact import MODEL_FILE, ClassifierArtifact
 from models.classifier.training.config import expand
 from models.common.artifact import ArtifactError
 
@@ -38,7 +38,7 @@ class ReleasedTeacher:
 
     def __init__(self, folder: Path) -> None:
         try:
-            manifest = Artifact.load(folder).manifest
+            manifest = ClassifierArtifact.load(folder).manifest
         except ArtifactError as error:
             raise ValueError(f"distillation.teacher: {error}") from None
         if tuple(manifest.classes) != CLASSES:

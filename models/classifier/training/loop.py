@@ -86,7 +86,7 @@ class Trainer:
         if self.phase < len(self.phases):
             self._track(resumed)
             lesson = Lesson(self.rows, self.config, self.place.device)
-            seen = image_pool.Pictures(self.validation, self.config, self.config.input_size)
+            seen = image_pool.ImagePool(self.validation, self.config, self.config.input_size)
             teaching = self.config.distillation
             teacher = distillation.load(teaching.teacher, self.place.device) if teaching else None
             while self.phase < len(self.phases):
@@ -100,7 +100,7 @@ class Trainer:
             self._keep(kept, self.folder / "network.safetensors")
         return kept.eval()
 
-    def _run_phase(self, lesson: Lesson, seen: image_pool.Pictures, teacher: distillation.Teacher | None,
+    def _run_phase(self, lesson: Lesson, seen: image_pool.ImagePool, teacher: distillation.Teacher | None,
                    on_epoch: Callable[[int, float], None]) -> None:  # fmt: skip
         phase = self.phases[self.phase]
         stepper = Stepper(self.network, self.optimizer, self.config, self.place, teacher)
@@ -146,7 +146,7 @@ class Trainer:
     def _so_far(self) -> str:
         return f", best {self.selection.metric} {self.best:.3f}" if self.selection and self.best is not None else ""
 
-    def _judge(self, phase: phases.Phase, seen: image_pool.Pictures) -> None:
+    def _judge(self, phase: phases.Phase, seen: image_pool.ImagePool) -> None:
         """Measure the average on the validation rows and keep it where it is the best of its phase."""
         if self.selection is None:
             return

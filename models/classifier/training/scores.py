@@ -9,7 +9,7 @@ from scipy.special import log_softmax
 from sklearn.metrics import precision_recall_curve
 from torch import nn
 
-from models.classifier.data.image_pool import Pictures
+from models.classifier.data.image_pool import ImagePool
 from models.classifier.data.labels import MALIGNANT, MELANOMA
 from models.classifier.data.table import Row
 from models.classifier.evaluation import statistics
@@ -34,7 +34,7 @@ def raw_scores(network: nn.Module, cache: NDArray[np.uint8], batch_size: int = B
     return np.concatenate(parts)
 
 
-def scores_of(network: nn.Module, pictures: Pictures, place: devices.Place) -> Array:
+def scores_of(network: nn.Module, pictures: ImagePool, place: devices.Place) -> Array:
     """`raw_scores` [N, C] of pictures in memory or on disk, shared out among the processes."""
     mine = range(place.rank, len(pictures), place.world)
     parts = [raw_scores(network, pictures.take(mine[i : i + BATCH]).numpy()) for i in range(0, len(mine), BATCH)]

@@ -4,10 +4,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from models.vlm.serving.scoring import Calibration
+from models.vlm.serving.scoring import PlattCalibration
 
 
-def fit(raw: NDArray[np.float64], truth: NDArray[np.float64], null_logit: float) -> Calibration:
+def fit(raw: NDArray[np.float64], truth: NDArray[np.float64], null_logit: float) -> PlattCalibration:
     """Platt scaling by maximum likelihood on held-out raw log-odds [N] and labels [N] of 0 and 1.
 
     Targets are Platt's own (1999): slightly inside 0 and 1, so that a separable fold
@@ -30,4 +30,4 @@ def fit(raw: NDArray[np.float64], truth: NDArray[np.float64], null_logit: float)
         raise ValueError(
             "the fitted slope is not positive: Yes is no evidence for melanoma, so this model cannot be released"
         )
-    return Calibration(slope=float(slope), intercept=float(intercept), null_logit=null_logit)
+    return PlattCalibration(slope=float(slope), intercept=float(intercept), null_logit=null_logit)

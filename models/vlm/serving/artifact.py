@@ -9,15 +9,15 @@ from pydantic import Field
 from models.common.artifact import (
     MANIFEST,
     ArtifactError,
+    ManifestPart,
     Measured,
-    Part,
     Threshold,
     check_files,
     read_manifest,
     sha256,
 )
 from models.vlm.serving.preprocess import View
-from models.vlm.serving.scoring import Calibration
+from models.vlm.serving.scoring import PlattCalibration
 
 MODEL_FILE = "model.onnx"
 TOKENIZER_FILE = "base/tokenizer.json"
@@ -25,7 +25,7 @@ STORE_NAME = "melalog-vlm"
 RELEASED = Path(__file__).parents[2] / "released" / "vlm"
 
 
-class Fold(Part):
+class Fold(ManifestPart):
     """The images that the calibration was fitted on."""
 
     data: str
@@ -34,7 +34,7 @@ class Fold(Part):
     logit_sd: float = Field(ge=0)
 
 
-class Manifest(Part):
+class VlmManifest(ManifestPart):
     """manifest.json, schema version 1."""
 
     schema_version: Literal[1]
@@ -45,7 +45,7 @@ class Manifest(Part):
     question: str = Field(min_length=1)
     input: View
     prompt_ids: tuple[int, ...] | None = None
-    calibration: Calibration
+    calibration: PlattCalibration
     fold: Fold
     thresholds: dict[str, Threshold] = Field(default_factory=dict)
     metrics: dict[str, Measured] = Field(default_factory=dict)
@@ -56,10 +56,10 @@ class Manifest(Part):
     licence: str
 
 
-class Artifact:
+class VlmArtifact:
     """A verified folder."""
 
-    def __init__(self, folder: Path, manifest: Manifest) -> None:
+    def __init__(self, folder: Path, manifest: VlmManifest) -> None:
         self.folder, self.manifest = folder, manifest
 
     @property
@@ -75,7 +75,7 @@ class Artifact:
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read the manifest and check the SHA-256 of every file it names. Raises ArtifactError."""
-        manifest = read_manifest(folder, Manifest, "vision-language model")
+        manifest = read_manifest(folder, VlmManifest, "vision-language model")
         check_files(folder, manifest.files)
         return cls(folder, manifest)
 
@@ -85,7 +85,7 @@ class Artifact:
             raise ArtifactError(f"{self.folder} holds no {MODEL_FILE}: it needs an engine (MELALOG_VLM_ENGINE=openai)")
 
 
-def vocabulary(artifact: Artifact) -> list[str]:
+def vocabulary(artifact: VlmArtifact) -> list[str]:
     """Tokens by id, as the tokenizer's own file spells them (a space is a Ġ, which scoring strips)."""
     tokenizer = json.loads((artifact.folder / TOKENIZER_FILE).read_text())
     ids: dict[str, int] = {

@@ -53,7 +53,7 @@ class Verdict:
         return math.log(p) - math.log1p(-p)
 
 
-class Calibration(BaseModel):
+class PlattCalibration(BaseModel):
     """Platt scaling of the log-odds of Yes (Platt 1999), fitted at release: raw answers of such models are not
     probabilities of a disease (docs/evidence.md, section 6.4).
 

@@ -1,6 +1,6 @@
 """Which runtime serves the network, and which of the artifact's files: one setting."""
 
-from models.classifier.serving.artifact import MODEL_FILE, Artifact
+from models.classifier.serving.artifact import MODEL_FILE, ClassifierArtifact
 from services.classifier.engine import open_vino
 from services.classifier.engine.onnx_runtime import OnnxEngine
 from services.classifier.engine.port import Engine, ProviderError
@@ -11,7 +11,7 @@ TRITON_SHARE = 0.3
 GPUS = {"cuda", "tensorrt"}
 
 
-def file(settings: Settings, artifact: Artifact) -> str:
+def file(settings: Settings, artifact: ClassifierArtifact) -> str:
     """The file to serve: on a GPU half precision where there is one, on Triton what was exported, else the default."""
     files = artifact.manifest.files
     if settings.classifier_engine in GPUS:
@@ -19,7 +19,7 @@ def file(settings: Settings, artifact: Artifact) -> str:
     return MODEL_FILE if settings.classifier_engine == "triton" else artifact.manifest.default
 
 
-def make(settings: Settings, artifact: Artifact, threads: int) -> Engine:
+def make(settings: Settings, artifact: ClassifierArtifact, threads: int) -> Engine:
     """The engine in force. `auto`: OpenVINO where the artifact was measured in bfloat16 and the processor has it.
 
     Raises ProviderError when what was asked for cannot be used.

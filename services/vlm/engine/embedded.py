@@ -8,14 +8,14 @@ import numpy as np
 import onnxruntime
 from PIL import Image
 
-from models.vlm.serving.artifact import MODEL_FILE, Artifact, vocabulary
+from models.vlm.serving.artifact import MODEL_FILE, VlmArtifact, vocabulary
 from services.vlm.engine.port import EngineFailure
 
 
 class EmbeddedEngine:
     """Picture and prompt in, the whole distribution of the next token out. Answers the released question only."""
 
-    def __init__(self, artifact: Artifact, threads: int) -> None:
+    def __init__(self, artifact: VlmArtifact, threads: int) -> None:
         """Raises ArtifactError for a release without a graph."""
         artifact.require_graph()
         manifest = artifact.manifest

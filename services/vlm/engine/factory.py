@@ -1,7 +1,7 @@
 """Which engine and which release the settings ask for."""
 
 from models.common.artifact import ArtifactError
-from models.vlm.serving.artifact import RELEASED, STORE_NAME, Artifact
+from models.vlm.serving.artifact import RELEASED, STORE_NAME, VlmArtifact
 from services.common.location import artifact_folder
 from services.common.settings import Settings
 from services.vlm.engine.embedded import EmbeddedEngine
@@ -9,7 +9,7 @@ from services.vlm.engine.openai_server import OpenAIEngine
 from services.vlm.engine.port import VisionEngine
 
 
-def release(settings: Settings) -> Artifact | None:
+def release(settings: Settings) -> VlmArtifact | None:
     """What the answers are calibrated with; an engine elsewhere has none unless it is named.
 
     Called at import: ends the process with words, for a worker that fails later is started again for ever.
@@ -19,7 +19,7 @@ def release(settings: Settings) -> Artifact | None:
     if settings.vlm_engine == "none" or (settings.vlm_engine == "openai" and not settings.vlm_artifact):
         return None
     try:
-        artifact = Artifact.load(artifact_folder(settings.vlm_artifact, RELEASED, STORE_NAME))
+        artifact = VlmArtifact.load(artifact_folder(settings.vlm_artifact, RELEASED, STORE_NAME))
         if settings.vlm_engine == "embedded":
             artifact.require_graph()
     except ArtifactError as error:
@@ -27,7 +27,7 @@ def release(settings: Settings) -> Artifact | None:
     return artifact
 
 
-def engine(settings: Settings, released: Artifact | None, threads: int) -> VisionEngine | None:
+def engine(settings: Settings, released: VlmArtifact | None, threads: int) -> VisionEngine | None:
     """The engine itself; None when there is none, and every answer is `unavailable`."""
     if settings.vlm_engine == "openai":
         return OpenAIEngine(settings.vlm_base_url, settings.vlm_model)

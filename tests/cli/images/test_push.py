@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 from cli.images import context, lock
 from cli.images.targets import TARGETS
 from cli.main import app
-from models.classifier.serving.artifact import RELEASED, Artifact
+from models.classifier.serving.artifact import RELEASED, ClassifierArtifact
 from tests.conftest import free_ports
 from tests.fakes import debian_registry as debian
 from tests.fakes import registry as small
@@ -181,7 +181,7 @@ def test_a_service_takes_the_model_it_is_given(podman: Machine, overlay: Path, r
         "push", "classifier", "--model", model, "--overlay", overlay, MELALOG_REGISTRY=f"http://{registry}"
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    digest = Artifact.load(model).digest
+    digest = ClassifierArtifact.load(model).digest
     with fetch(written(overlay, "melalog-classifier")) as layer:
         members = {member.name: member for member in layer.getmembers()}
         inside = f"./bento/models/melalog-classifier/{digest}"

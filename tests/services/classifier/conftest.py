@@ -11,7 +11,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from models.classifier.data.labels import CLASSES
-from models.classifier.serving.artifact import Artifact
+from models.classifier.serving.artifact import ClassifierArtifact
 
 SIZE = 48
 
@@ -100,6 +100,6 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def artifact(folder: Path) -> Artifact:
+def artifact(folder: Path) -> ClassifierArtifact:
     """The same, loaded."""
-    return Artifact.load(folder)
+    return ClassifierArtifact.load(folder)

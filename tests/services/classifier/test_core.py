@@ -17,7 +17,7 @@ from models.classifier.data import image_pool
 from models.classifier.data.labels import MELANOMA
 from models.classifier.data.table import Row
 from models.classifier.evaluation import measurement
-from models.classifier.serving.artifact import MODEL_FILE, RELEASED, Artifact, ModalityRule
+from models.classifier.serving.artifact import MODEL_FILE, RELEASED, ClassifierArtifact, ModalityRule
 from services.classifier import core
 from services.classifier.core import Classifier
 from services.classifier.engine.onnx_runtime import OnnxEngine
@@ -33,7 +33,7 @@ RIGHT_SIDE_UP[0x0112] = 6
 
 
 def classify(
-    artifact: Artifact, *data: bytes, engine: Any = None, seconds: float = 30, heatmap: bool = False
+    artifact: ClassifierArtifact, *data: bytes, engine: Any = None, seconds: float = 30, heatmap: bool = False
 ) -> list[ClassifyResponse]:
     """All pictures at once through one classifier."""
     answering = Classifier(artifact, engine or OnnxEngine(artifact.folder / MODEL_FILE, 1), decoders=2)
@@ -48,7 +48,7 @@ def classify(
         answering.close()
 
 
-def trained_on(artifact: Artifact, data: bytes, folder: Path) -> dict[str, float]:
+def trained_on(artifact: ClassifierArtifact, data: bytes, folder: Path) -> dict[str, float]:
     """Melanoma and its logit as training, calibration and evaluation get it: from the file."""
     file = folder / "picture"
     file.write_bytes(data)
@@ -62,7 +62,7 @@ def flat(level: int) -> bytes:
     return encode(Image.new("RGB", (64, 64), (level, level, level)), "PNG")
 
 
-def test_the_finding_is_that_of_the_graph(artifact: Artifact) -> None:
+def test_the_finding_is_that_of_the_graph(artifact: ClassifierArtifact) -> None:
     (found,) = classify(artifact, flat(102))
     assert found.status == "ok"
     assert found.melanoma == pytest.approx(0.4, abs=1e-5)
@@ -79,17 +79,17 @@ def test_the_finding_is_that_of_the_graph(artifact: Artifact) -> None:
     assert found.picture.problems == ("flat",)
 
 
-def test_many_at_once_each_get_their_own(artifact: Artifact) -> None:
+def test_many_at_once_each_get_their_own(artifact: ClassifierArtifact) -> None:
     levels = list(range(10, 250, 10))
     found = classify(artifact, *map(flat, levels))
     assert [answer.melanoma for answer in found] == pytest.approx([level / 255 for level in levels], abs=1e-5)
 
 
-def test_out_of_distribution_by_the_manifests_threshold(artifact: Artifact) -> None:
+def test_out_of_distribution_by_the_manifests_threshold(artifact: ClassifierArtifact) -> None:
     strange, usual = classify(artifact, flat(5), flat(102))
     assert (strange.in_distribution, usual.in_distribution) == (False, True)
     unknown = artifact.manifest.model_copy(update={"ood_threshold": None})
-    (found,) = classify(Artifact(artifact.folder, unknown), flat(5))
+    (found,) = classify(ClassifierArtifact(artifact.folder, unknown), flat(5))
     assert found.in_distribution is None
 
 
@@ -106,17 +106,17 @@ def test_out_of_distribution_by_the_manifests_threshold(artifact: Artifact) -> N
     ],
 )
 def test_the_modality_is_told_only_with_a_margin(
-    artifact: Artifact, photograph: float | None, told: str | None
+    artifact: ClassifierArtifact, photograph: float | None, told: str | None
 ) -> None:
     rule = ModalityRule(threshold=0.5, margin=0.3, balanced_accuracy=0.98, data="d", n=9)
-    telling = Artifact(artifact.folder, artifact.manifest.model_copy(update={"modality": rule}))
+    telling = ClassifierArtifact(artifact.folder, artifact.manifest.model_copy(update={"modality": rule}))
     (found,) = classify(telling, flat(9), engine=FixedEngine(0.1, 0.2, photograph))
     assert found.modality == told
     (untold,) = classify(artifact, flat(9), engine=FixedEngine(0.1, 0.2, photograph))
     assert untold.modality is None
 
 
-def test_heatmap_only_when_asked_for(artifact: Artifact) -> None:
+def test_heatmap_only_when_asked_for(artifact: ClassifierArtifact) -> None:
     half = Image.new("RGB", (64, 64))
     half.paste("white", (32, 0, 64, 64))
     (without,), (with_map,) = (classify(artifact, encode(half, "PNG"), heatmap=asked) for asked in (False, True))
@@ -127,19 +127,19 @@ def test_heatmap_only_when_asked_for(artifact: Artifact) -> None:
         assert (drawn.getpixel((20, 64)), drawn.getpixel((108, 64))) == (0, 255)
 
 
-def test_pictures_that_cannot_be_read(artifact: Artifact) -> None:
+def test_pictures_that_cannot_be_read(artifact: ClassifierArtifact) -> None:
     with pytest.raises(UnsupportedPicture):
         classify(artifact, b"GIF89a")
     with pytest.raises(UnreadablePicture):
         classify(artifact, flat(9)[:50])
 
 
-def test_no_time_left(artifact: Artifact) -> None:
+def test_no_time_left(artifact: ClassifierArtifact) -> None:
     with pytest.raises(TimeoutError):
         classify(artifact, flat(9), seconds=0)
 
 
-def test_sheds_when_too_many_wait_to_be_decoded(artifact: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sheds_when_too_many_wait_to_be_decoded(artifact: ClassifierArtifact, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decoders, "MAX_WAITING", 3)
     classify(artifact, *[flat(9)] * 3)
     with pytest.raises(Overloaded):
@@ -166,14 +166,14 @@ class FixedEngine:
 
 
 @pytest.mark.parametrize(("melanoma", "malignant"), [(1.0, 1.0000002384185791), (0.6, 0.5999999), (0.2, 0.5)])
-def test_rounding_never_breaks_the_contract(artifact: Artifact, melanoma: float, malignant: float) -> None:
+def test_rounding_never_breaks_the_contract(artifact: ClassifierArtifact, melanoma: float, malignant: float) -> None:
     (found,) = classify(artifact, flat(9), engine=FixedEngine(melanoma, malignant))
     assert found.melanoma is not None
     assert found.malignant is not None
     assert found.melanoma <= found.malignant <= 1
 
 
-def test_is_ready_once_warm(artifact: Artifact) -> None:
+def test_is_ready_once_warm(artifact: ClassifierArtifact) -> None:
     engine = FixedEngine(0.1, 0.1)
     answering = Classifier(artifact, engine, decoders=1)
     assert not answering.ready
@@ -183,13 +183,13 @@ def test_is_ready_once_warm(artifact: Artifact) -> None:
 
 
 @pytest.fixture(params=["brightness", "released"])
-def either(request: pytest.FixtureRequest, artifact: Artifact) -> Artifact:
+def either(request: pytest.FixtureRequest, artifact: ClassifierArtifact) -> ClassifierArtifact:
     """What holds for the made-up graph must hold for the one that is served."""
     if request.param == "brightness":
         return artifact
     if not (RELEASED / "manifest.json").is_file():
         pytest.skip("no classifier is released in this checkout")
-    return Artifact.load(RELEASED)
+    return ClassifierArtifact.load(RELEASED)
 
 
 SMALL = {
@@ -206,7 +206,9 @@ SMALL = {
 
 
 @pytest.mark.parametrize("kind", SMALL)
-def test_serving_sees_what_training_saw(kind: str, either: Artifact, tmp_path: Path, monkeypatch: Any) -> None:
+def test_serving_sees_what_training_saw(
+    kind: str, either: ClassifierArtifact, tmp_path: Path, monkeypatch: Any
+) -> None:
     """Below the size at which serving scales while decoding, the two sides are the same to rounding."""
     monkeypatch.setattr(core, "OVERSAMPLING", 4)
     (found,) = classify(either, SMALL[kind])
@@ -227,12 +229,12 @@ def large(kind: str) -> bytes:
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
-def test_serving_sees_nearly_that_in_a_large_picture(kind: str, either: Artifact, tmp_path: Path) -> None:
+def test_serving_sees_nearly_that_in_a_large_picture(kind: str, either: ClassifierArtifact, tmp_path: Path) -> None:
     (found,) = classify(either, large(kind))
     assert found.logit == pytest.approx(trained_on(either, large(kind), tmp_path)["logit"], abs=LARGE_TOLERANCE)
 
 
-def test_answers_the_same_twice(either: Artifact) -> None:
+def test_answers_the_same_twice(either: ClassifierArtifact) -> None:
     """Seed mistake 7: nothing random at inference, alone or in a batch."""
     data = SMALL["dermoscopy"]
     alone = classify(either, data)[0].melanoma
@@ -244,7 +246,7 @@ def test_answers_the_same_twice(either: Artifact) -> None:
 def test_the_released_classes_are_those_the_code_counts_on() -> None:
     if not (RELEASED / "manifest.json").is_file():
         pytest.skip("no classifier is released in this checkout")
-    manifest = Artifact.load(RELEASED).manifest
+    manifest = ClassifierArtifact.load(RELEASED).manifest
     assert manifest.classes[MELANOMA] == "mel"
     assert 0 < manifest.calibration.prevalence <= manifest.calibration.malignant_prevalence < 1
     assert manifest.files[MODEL_FILE].thresholds["sensitivity_95"].sensitivity >= 0.95

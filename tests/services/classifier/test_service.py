@@ -9,7 +9,7 @@ import httpx2
 import pytest
 import structlog
 
-from models.classifier.serving.artifact import MODEL_FILE, Artifact
+from models.classifier.serving.artifact import MODEL_FILE, ClassifierArtifact
 from services.classifier.core import Classifier
 from services.classifier.engine.onnx_runtime import OnnxEngine
 from services.classifier.engine.triton import TritonEngine
@@ -27,7 +27,7 @@ CAP = 200_000
 
 
 @pytest.fixture(autouse=True)
-def core(artifact: Artifact) -> Iterator[None]:
+def core(artifact: ClassifierArtifact) -> Iterator[None]:
     before = structlog.get_config()
     service.app.state.core = Classifier(artifact, OnnxEngine(artifact.folder / MODEL_FILE, 1), decoders=1)
     yield
@@ -88,7 +88,7 @@ def test_says_which_model_is_deployed() -> None:
     assert found["metrics"]["auc"]["value"] == 0.9
 
 
-def test_a_triton_server_that_is_away_or_slow_is_a_503_until_it_answers(artifact: Artifact) -> None:
+def test_a_triton_server_that_is_away_or_slow_is_a_503_until_it_answers(artifact: ClassifierArtifact) -> None:
     stub = Stub(artifact.folder / MODEL_FILE)
     digest = artifact.manifest.files[MODEL_FILE].sha256
     with serving(stub) as port:

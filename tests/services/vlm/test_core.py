@@ -10,7 +10,7 @@ import pytest
 from PIL import ExifTags, Image, ImageChops, ImageDraw, ImageOps
 from prometheus_client import REGISTRY
 
-from models.vlm.serving.artifact import Artifact, Manifest
+from models.vlm.serving.artifact import VlmArtifact, VlmManifest
 from models.vlm.serving.preprocess import LLAMA
 from services.common.deadline import Deadline
 from services.common.errors import Overloaded, UnreadablePicture, UnsupportedPicture
@@ -283,13 +283,13 @@ def test_every_accepted_picture_becomes_an_rgb_jpeg(kind: str, mode: str) -> Non
         assert (picture.format, picture.mode, picture.size) == ("JPEG", "RGB", (300, 200))
 
 
-class FakeRelease(Artifact):
+class FakeRelease(VlmArtifact):
     """A release that stands in no folder."""
 
     sha256 = "0123456789ab"  # type: ignore[assignment]  # of what is in no file
 
 
-def release(null_logit: float = 0.0, threshold: bool = True) -> Artifact:
+def release(null_logit: float = 0.0, threshold: bool = True) -> VlmArtifact:
     cut = {"sensitivity_95": {"value": 0.06, "sensitivity": 0.95, "specificity": 0.4}}
     told = {
         "schema_version": 1,
@@ -304,7 +304,7 @@ def release(null_logit: float = 0.0, threshold: bool = True) -> Artifact:
         "files": {},
         "licence": "none",
     }
-    return FakeRelease(Path("nowhere"), Manifest.model_validate(told))
+    return FakeRelease(Path("nowhere"), VlmManifest.model_validate(told))
 
 
 RAW = math.log(0.75 / 0.15)

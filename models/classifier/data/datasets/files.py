@@ -19,7 +19,7 @@ def find(folder: Path, layout: str, *patterns: str) -> Path:
     raise lacking(folder, " or ".join(patterns), layout)
 
 
-class Pictures:
+class ImageFiles:
     """Every picture below a folder, by its name without the suffix."""
 
     def __init__(self, folder: Path, layout: str) -> None:

@@ -18,7 +18,7 @@ def rows(folder: Path) -> list[Row]:
     if ready is not None:
         return ready
     table = files.find(folder, LAYOUT, "HAM10000_metadata.csv", "HAM10000_metadata")
-    pictures = files.Pictures(folder, LAYOUT)
+    pictures = files.ImageFiles(folder, LAYOUT)
     return [
         Row(
             path=pictures.path(record.told("image_id")),

@@ -21,7 +21,7 @@ def rows(folder: Path) -> list[Row]:
     tables = {part: sorted(folder.rglob(f"ISIC-2017_{part}_Part3_GroundTruth.csv")) for part in SPLITS}
     if not any(tables.values()):
         raise lacking(folder, "ISIC-2017_*_Part3_GroundTruth.csv", LAYOUT)
-    pictures = files.Pictures(folder, LAYOUT)
+    pictures = files.ImageFiles(folder, LAYOUT)
     people = {
         record.told("image_id"): record
         for table in sorted(folder.rglob("ISIC-2017_*_Data_metadata.csv"))

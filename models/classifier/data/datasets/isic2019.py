@@ -27,7 +27,7 @@ def rows(folder: Path) -> list[Row]:
     """Every picture that has one of our labels, grouped by lesion."""
     truth = files.find(folder, LAYOUT, "ISIC_2019_Training_GroundTruth.csv")
     told = files.find(folder, LAYOUT, "ISIC_2019_Training_Metadata.csv")
-    pictures = files.Pictures(folder, LAYOUT)
+    pictures = files.ImageFiles(folder, LAYOUT)
     people = {r.told("image"): r for r in records.read(told, "image", "age_approx", "anatom_site_general", "lesion_id")}
     found = []
     for record in records.read(truth, "image", *LABELS):

@@ -19,7 +19,7 @@ COARSE = {"cafe au lait macule": "benign", "atypical melanocytic proliferation":
 def rows(folder: Path) -> list[Row]:
     """Every picture, grouped by patient; patients who share a picture of the duplicates file are one group."""
     table = files.find(folder, LAYOUT, *TABLES)
-    pictures = files.Pictures(folder, LAYOUT)
+    pictures = files.ImageFiles(folder, LAYOUT)
     found = {
         record.told("image_name"): _row(record, pictures.path(record.told("image_name")))
         for record in records.read(table, "image_name", "patient_id", "diagnosis", "benign_malignant", "target")

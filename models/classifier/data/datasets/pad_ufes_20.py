@@ -20,7 +20,7 @@ def rows(folder: Path) -> list[Row]:
     if ready is not None:
         return ready
     table = files.find(folder, LAYOUT, "metadata.csv")
-    pictures = files.Pictures(folder, LAYOUT)
+    pictures = files.ImageFiles(folder, LAYOUT)
     columns = ("patient_id", "lesion_id", "img_id", "diagnostic", "age", "gender", "region", "fitspatrick")
     return [
         _row(record, pictures.path(record.told("img_id")))

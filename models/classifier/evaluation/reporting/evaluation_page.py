@@ -15,7 +15,7 @@ from models.classifier.evaluation.measurement import Endpoint, Figures, Outputs
 from models.classifier.evaluation.reporting import endpoint as endpoints
 from models.classifier.evaluation.reporting import page, plots, thumbnails, training_curves
 from models.classifier.evaluation.reporting.endpoint import EndpointReport
-from models.classifier.serving.artifact import MODEL_FILE, Artifact
+from models.classifier.serving.artifact import MODEL_FILE, ClassifierArtifact
 from models.common.views import VIEWS
 
 ENDPOINTS = {one.name: one for one in (measurement.MELANOMA_ENDPOINT, measurement.MALIGNANT_ENDPOINT)}
@@ -25,7 +25,7 @@ ENDPOINTS = {one.name: one for one in (measurement.MELANOMA_ENDPOINT, measuremen
 class Order:
     """What to measure: a file of an artifact, labelled pictures, and what they are called in the report."""
 
-    artifact: Artifact
+    artifact: ClassifierArtifact
     rows: Sequence[Row]
     data: str
     endpoint: str | None = None

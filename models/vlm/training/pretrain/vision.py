@@ -17,7 +17,7 @@ from torch.nn import functional
 from transformers import MllamaVisionModel
 
 from models.classifier.data.labels import CLASSES
-from models.classifier.serving.artifact import MODEL_FILE, Artifact
+from models.classifier.serving.artifact import MODEL_FILE, ClassifierArtifact
 from models.vlm.network import small
 
 MEANS, RESHAPING = ("ReduceMean", "GlobalAveragePool"), ("Reshape", "Gather", "Squeeze", "Flatten", "Identity")
@@ -29,7 +29,7 @@ class ClassifierTeacher:
 
     def __init__(self, folder: Path) -> None:
         """Raises ValueError for a classifier that averages views, or has no pooled features."""
-        artifact = Artifact.load(folder)
+        artifact = ClassifierArtifact.load(folder)
         if artifact.manifest.views != 1:
             raise ValueError(f"{folder} averages {artifact.manifest.views} views: a teacher must use one view")
         self.size = artifact.manifest.input.size

@@ -4,7 +4,7 @@ import csv
 from pathlib import Path
 
 from models.classifier.release import release_figures
-from models.classifier.serving.artifact import RELEASED, Artifact
+from models.classifier.serving.artifact import RELEASED, ClassifierArtifact
 from tests.models.classifier import tiny
 
 
@@ -20,7 +20,7 @@ def all_for_the_test(data: Path) -> None:
 
 
 def test_a_probe_of_a_handful_of_lesions_is_left_out(tmp_path: Path) -> None:
-    data, released = tiny.write_data(tmp_path), Artifact.load(RELEASED)
+    data, released = tiny.write_data(tmp_path), ClassifierArtifact.load(RELEASED)
     assert release_figures._shortcut(released, data) == {}  # noqa: SLF001
     all_for_the_test(data)
     figures = release_figures._shortcut(released, data)  # noqa: SLF001

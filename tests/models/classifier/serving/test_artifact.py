@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from models.classifier.serving.artifact import RELEASED, Artifact
+from models.classifier.serving.artifact import RELEASED, ClassifierArtifact
 from models.common.artifact import ArtifactError, sha256
 
 GRAPH = b"a graph"
@@ -42,13 +42,13 @@ def write(folder: Path, content: Any) -> Path:
 
 def refused(folder: Path, *words: str) -> None:
     with pytest.raises(ArtifactError) as caught:
-        Artifact.load(folder)
+        ClassifierArtifact.load(folder)
     assert str(folder) in str(caught.value)
     assert [word for word in words if word not in str(caught.value)] == []
 
 
 def test_a_whole_folder_is_loaded(tmp_path: Path) -> None:
-    found = Artifact.load(write(tmp_path, manifest(added_in_a_later_version=True)))
+    found = ClassifierArtifact.load(write(tmp_path, manifest(added_in_a_later_version=True)))
     assert found.manifest.input.size == 144
     assert found.digest == sha256(tmp_path / "manifest.json")[:12]
 
@@ -73,7 +73,7 @@ def test_a_missing_folder_or_manifest_is_refused(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").mkdir()
     refused(tmp_path, "manifest.json", "cannot be read")
     with pytest.raises(ArtifactError, match=r"nowhere.manifest\.json does not exist"):
-        Artifact.load(tmp_path / "nowhere")
+        ClassifierArtifact.load(tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize("name", ["../secret", "/etc/hostname", "sub/../../secret", "..", ".", ""])
@@ -116,4 +116,4 @@ def test_a_manifest_that_cannot_be_used_is_refused_and_says_what_is_wrong(
 def test_what_is_released_here_is_whole() -> None:
     if not RELEASED.is_dir():
         pytest.skip("no classifier is released in this checkout")
-    assert Artifact.load(RELEASED).manifest.schema_version == 1
+    assert ClassifierArtifact.load(RELEASED).manifest.schema_version == 1

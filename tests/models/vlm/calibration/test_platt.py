@@ -6,22 +6,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.vlm.calibration.platt import fit
-from models.vlm.serving.scoring import MIN_MASS, Calibration, score
+from models.vlm.serving.scoring import MIN_MASS, PlattCalibration, score
 
 LOGITS = st.floats(-30, 30)
 CALIBRATIONS = st.builds(
-    Calibration, slope=st.floats(0.01, 5), intercept=st.floats(-6, 6), null_logit=st.floats(-10, 10)
+    PlattCalibration, slope=st.floats(0.01, 5), intercept=st.floats(-6, 6), null_logit=st.floats(-10, 10)
 )
 
 
 @given(CALIBRATIONS, LOGITS, LOGITS)
-def test_a_surer_yes_is_never_a_lower_risk(calibration: Calibration, one: float, other: float) -> None:
+def test_a_surer_yes_is_never_a_lower_risk(calibration: PlattCalibration, one: float, other: float) -> None:
     low, high = sorted((one, other))
     assert 0 <= calibration.melanoma(low) <= calibration.melanoma(high) <= 1
 
 
 @given(CALIBRATIONS, LOGITS)
-def test_the_probability_is_that_of_the_logit(calibration: Calibration, raw: float) -> None:
+def test_the_probability_is_that_of_the_logit(calibration: PlattCalibration, raw: float) -> None:
     z = calibration.logit(raw)
     assert calibration.melanoma(raw) == pytest.approx(1 / (1 + math.exp(-z)), rel=1e-6)
 
@@ -29,7 +29,7 @@ def test_the_probability_is_that_of_the_logit(calibration: Calibration, raw: flo
 @pytest.mark.parametrize("slope", [0, -1, math.nan, math.inf])
 def test_a_model_whose_yes_means_no_has_no_calibration(slope: float) -> None:
     with pytest.raises(ValueError, match="slope"):
-        Calibration(slope=slope, intercept=0, null_logit=0)
+        PlattCalibration(slope=slope, intercept=0, null_logit=0)
 
 
 @given(st.floats(0.001, 0.999))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from models.common.artifact import ArtifactError
-from models.vlm.serving.artifact import RELEASED, Artifact
+from models.vlm.serving.artifact import RELEASED, VlmArtifact
 
 GRAPH, TOKENS = b"a graph", b'{"model": {"vocab": {}}, "added_tokens": []}'
 
@@ -42,7 +42,7 @@ def write(folder: Path, content: Any) -> Path:
 
 
 def test_a_whole_folder_is_loaded(tmp_path: Path) -> None:
-    found = Artifact.load(write(tmp_path, manifest(added_in_a_later_version=True)))
+    found = VlmArtifact.load(write(tmp_path, manifest(added_in_a_later_version=True)))
     found.require_graph()
     assert found.manifest.input.size == 112
 
@@ -52,7 +52,7 @@ def test_a_tampered_file_is_refused(tmp_path: Path, name: str) -> None:
     file = write(tmp_path, manifest()) / name
     file.write_bytes(file.read_bytes()[:-1] + b"!")
     with pytest.raises(ArtifactError, match="differs from the manifest"):
-        Artifact.load(tmp_path)
+        VlmArtifact.load(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["missing.bin", "../outside", "/etc/passwd"])
@@ -61,7 +61,7 @@ def test_only_files_of_the_folder_can_be_named(tmp_path: Path, name: str) -> Non
     inner = tmp_path / "inner"
     inner.mkdir()
     with pytest.raises(ArtifactError, match="no such file"):
-        Artifact.load(write(inner, manifest(files={name: "0" * 64})))
+        VlmArtifact.load(write(inner, manifest(files={name: "0" * 64})))
 
 
 @pytest.mark.parametrize(
@@ -79,22 +79,22 @@ def test_only_files_of_the_folder_can_be_named(tmp_path: Path, name: str) -> Non
 )
 def test_what_is_no_manifest_is_refused(tmp_path: Path, content: Any) -> None:
     with pytest.raises(ArtifactError, match="schema version 1"):
-        Artifact.load(write(tmp_path, content))
+        VlmArtifact.load(write(tmp_path, content))
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="no vision-language model is released there"):
-        Artifact.load(tmp_path / "nowhere")
+        VlmArtifact.load(tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize("change", [{"files": {}}, {"prompt_ids": None}])
 def test_a_release_for_an_engine_does_not_run_in_this_process(tmp_path: Path, change: dict[str, Any]) -> None:
     with pytest.raises(ArtifactError, match="needs an engine"):
-        Artifact.load(write(tmp_path, manifest(**change))).require_graph()
+        VlmArtifact.load(write(tmp_path, manifest(**change))).require_graph()
 
 
 def test_what_is_shipped_is_whole_small_and_honest() -> None:
-    released = Artifact.load(RELEASED)
+    released = VlmArtifact.load(RELEASED)
     released.require_graph()
     assert sum(file.stat().st_size for file in RELEASED.rglob("*") if file.is_file()) <= 25_000_000
     assert "demonstration" in released.manifest.purpose.casefold()

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
-from models.classifier.serving.artifact import MODEL_FILE, RELEASED, Artifact, Bfloat16, Variant
+from models.classifier.serving.artifact import MODEL_FILE, RELEASED, Bfloat16, ClassifierArtifact, Variant
 from models.common.artifact import sha256
 from services.classifier.core import Classifier
 from services.classifier.engine import factory, open_vino, triton
@@ -69,7 +69,7 @@ def test_openvino_keeps_a_batch_when_the_next_one_comes(folder: Path) -> None:
 
 @pytest.mark.skipif(not open_vino.has_bf16(), reason="this processor has no bfloat16")
 def test_the_released_model_answers_nearly_the_same_in_bf16_because_of_what_stays_in_float32() -> None:
-    released = Artifact.load(RELEASED).manifest
+    released = ClassifierArtifact.load(RELEASED).manifest
     assert released.bf16 is not None
     size, model = released.input.size, RELEASED / MODEL_FILE
     pictures = np.stack([np.asarray(lesion(size, size, seed=seed)) for seed in range(8)])
@@ -85,7 +85,7 @@ def test_the_released_model_answers_nearly_the_same_in_bf16_because_of_what_stay
 
 def test_what_auto_serves_on_this_processor_answers_as_onnx_runtime_in_float32() -> None:
     """Whatever instruction set it has: bfloat16 where there is one, else float32."""
-    released = Artifact.load(RELEASED)
+    released = ClassifierArtifact.load(RELEASED)
     size = released.manifest.input.size
     pixels = np.stack([np.asarray(lesion(size, size, seed=seed)) for seed in range(3)])
     engine = factory.make(Settings(), released, 1)
@@ -122,11 +122,16 @@ def test_a_gpu_that_is_not_used_stops_the_process(folder: Path, device: str) -> 
     ],
 )
 def test_bf16_is_served_only_where_it_was_measured_and_the_processor_has_it(
-    artifact: Artifact, monkeypatch: pytest.MonkeyPatch, processor: bool, measured: bool, auto: str, asked: str
+    artifact: ClassifierArtifact,
+    monkeypatch: pytest.MonkeyPatch,
+    processor: bool,
+    measured: bool,
+    auto: str,
+    asked: str,
 ) -> None:
     monkeypatch.setattr(open_vino, "has_bf16", lambda: processor)
     told = Bfloat16(auc_change=0, interval=(0, 0), largest_change=0, data="", n=1) if measured else None
-    artifact = Artifact(artifact.folder, artifact.manifest.model_copy(update={"bf16": told}))
+    artifact = ClassifierArtifact(artifact.folder, artifact.manifest.model_copy(update={"bf16": told}))
     assert re.match(auto, factory.make(Settings(), artifact, 1).name)
     assert re.match(asked, factory.make(Settings(classifier_engine="openvino"), artifact, 1).name)
     assert factory.make(Settings(classifier_engine="onnxruntime"), artifact, 1).name.startswith("onnxruntime-")
@@ -168,7 +173,7 @@ def test_a_triton_that_misbehaves_is_named_and_not_quoted(
     assert "patient" not in str(logs) + caught.value.detail
 
 
-def test_a_dead_triton_is_unreachable_and_is_found_again(artifact: Artifact) -> None:
+def test_a_dead_triton_is_unreachable_and_is_found_again(artifact: ClassifierArtifact) -> None:
     """The service starts without it, says so, and answers once it is there."""
     stub = Stub(artifact.folder / MODEL_FILE)
     digest = artifact.manifest.files[MODEL_FILE].sha256
@@ -217,15 +222,17 @@ def test_a_server_that_is_given_another_model_while_it_runs_is_found_out(
     ("engine", "served"),
     [("auto", "int8"), ("onnxruntime", "int8"), ("openvino", "int8"), ("cuda", "fp16"), ("triton", "fp32")],
 )
-def test_each_engine_serves_its_file_with_that_files_thresholds(artifact: Artifact, engine: str, served: str) -> None:
+def test_each_engine_serves_its_file_with_that_files_thresholds(
+    artifact: ClassifierArtifact, engine: str, served: str
+) -> None:
     fp32 = artifact.manifest.files[MODEL_FILE]
     files = {MODEL_FILE: fp32}
     for precision in ("int8", "fp16"):
         files[precision] = Variant(sha256=precision, thresholds={}, metrics={}, precision=precision)  # type: ignore[arg-type]
     manifest = artifact.manifest.model_copy(update={"files": files, "default": "int8"})
-    found = factory.file(Settings(classifier_engine=engine), Artifact(artifact.folder, manifest))  # type: ignore[arg-type]
+    found = factory.file(Settings(classifier_engine=engine), ClassifierArtifact(artifact.folder, manifest))  # type: ignore[arg-type]
     assert files[found].precision == served
-    answering = Classifier(Artifact(artifact.folder, manifest), FakeEngine(), decoders=1, file=found)
+    answering = Classifier(ClassifierArtifact(artifact.folder, manifest), FakeEngine(), decoders=1, file=found)
     assert answering.model.sha256 == files[found].sha256
     assert answering.variant is files[found]
     answering.close()
